@@ -1,0 +1,1 @@
+"""Exams come in: reading, geometry, simulation. Knows no other folder of the project."""

@@ -1,0 +1,1 @@
+"""From an exam to findings: segment, count, measure, stage, report."""

@@ -1,0 +1,1 @@
+"""Learning: configuration, stream, losses, loop, metrics, evaluation, export."""
