@@ -1,0 +1,1 @@
+"""An exam that never was: anatomy, disease, tissue, signal, scanner."""

@@ -1,0 +1,117 @@
+"""The grid that a body is painted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from marrowmap.data.exam import Affine, LesionMask
+from marrowmap.data.simulate.labels import Bone, Tissue
+from marrowmap.data.simulate.shapes import Points, Surface
+from marrowmap.data.simulate.voxelise import inside_surface
+
+Box = tuple[slice, slice, slice]
+
+#: Compact bone of these is thick enough to fill two voxels of 2 mm.
+_THICK_CORTEX_MM = {Bone.FEMUR_RIGHT: 3.0, Bone.FEMUR_LEFT: 3.0, Bone.HUMERUS_RIGHT: 2.5,
+                    Bone.HUMERUS_LEFT: 2.5, Bone.FOREARM: 2.0}  # fmt: skip
+_SOLID = frozenset({Bone.SKULL})
+_CROSS = ndimage.generate_binary_structure(3, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas:
+    """Tissue and bone maps under construction; painting changes them in place.
+
+    Attributes:
+        tissue: uint8 `(i, j, k)`.
+        bone: uint8 `(i, j, k)`.
+        origin_mm: RAS+ position of voxel (0, 0, 0).
+        spacing_mm: Isotropic voxel size.
+    """
+
+    tissue: npt.NDArray[np.uint8]
+    bone: npt.NDArray[np.uint8]
+    origin_mm: Points
+    spacing_mm: float
+
+    @classmethod
+    def blank(cls, shape: tuple[int, int, int], origin_mm: Points, spacing_mm: float) -> Canvas:
+        """Return a canvas of air."""
+        return cls(
+            tissue=np.zeros(shape, dtype=np.uint8),
+            bone=np.zeros(shape, dtype=np.uint8),
+            origin_mm=origin_mm,
+            spacing_mm=spacing_mm,
+        )
+
+    @property
+    def affine_ras_mm(self) -> Affine:
+        """Voxel to RAS+ mm."""
+        affine = np.diag([self.spacing_mm] * 3 + [1.0])
+        affine[:3, 3] = self.origin_mm
+        return affine
+
+    def to_voxels(self, points_mm: Points) -> Points:
+        """Return voxel coordinates of RAS+ points `(n, 3)`."""
+        return (points_mm - self.origin_mm) / self.spacing_mm
+
+    def inside(self, surface: Surface) -> tuple[Box, npt.NDArray[np.bool_]]:
+        """Return the box that a surface touches and the voxels of it that lie inside."""
+        shape = (self.tissue.shape[0], self.tissue.shape[1], self.tissue.shape[2])
+        vertices = self.to_voxels(surface.vertices)
+        return inside_surface(vertices, surface.faces, shape, is_closed=surface.is_closed)
+
+    def paint(self, surface: Surface, tissue: Tissue, *, over: frozenset[Tissue] | None = None) -> None:
+        """Paint a tissue inside a surface, only over the given tissues if any are given."""
+        box, inside = self.inside(surface)
+        target = self.tissue[box]
+        if over is not None:
+            inside = inside & np.isin(target, list(over))
+        target[inside] = tissue
+
+    def paint_hollow(
+        self, surface: Surface, wall: Tissue, content: Tissue, *, over: frozenset[Tissue]
+    ) -> None:
+        """Paint an organ with a wall of one voxel and its content."""
+        box, inside = self.inside(surface)
+        inside &= np.isin(self.tissue[box], list(over))
+        core = _eroded(inside, 1, border=False)
+        self.tissue[box][inside] = wall
+        self.tissue[box][core] = content
+
+    def paint_bone(self, bone: Bone, surface: Surface) -> None:
+        """Paint a bone: its outer layer as cortex, the rest as marrow, soft tissue kept around it."""
+        box, inside = self.inside(surface)
+        if not inside.any():
+            return
+        self._cover(box, inside)
+        layers = max(1, round(_THICK_CORTEX_MM.get(bone, 1.0) / self.spacing_mm))
+        # At the edge of the field of view a bone is cut, not capped with cortex.
+        core = _eroded(inside, layers, border=True)
+        if bone in _SOLID:
+            core = np.zeros_like(inside)
+        self.tissue[box][inside] = Tissue.CORTICAL_BONE
+        self.tissue[box][core] = Tissue.MARROW
+        self.bone[box][inside] = bone
+
+    def _cover(self, box: Box, inside: LesionMask) -> None:
+        """See that a bone does not lie bare: soft tissue where it would touch the air."""
+        margin = max(1, round(4.0 / self.spacing_mm))
+        wide = tuple(
+            slice(max(0, part.start - margin), min(n, part.stop + margin))
+            for part, n in zip(box, self.tissue.shape, strict=True)
+        )
+        pads = [(part.start - w.start, w.stop - part.stop) for part, w in zip(box, wide, strict=True)]
+        near = ndimage.binary_dilation(np.pad(inside, pads), _CROSS, iterations=margin)
+        target = self.tissue[wide]
+        target[np.asarray(near, dtype=bool) & (target == Tissue.AIR)] = Tissue.SUBCUTANEOUS_FAT
+
+
+def _eroded(mask: LesionMask, layers: int, *, border: bool) -> LesionMask:
+    return np.asarray(
+        ndimage.binary_erosion(mask, _CROSS, iterations=layers, border_value=border), dtype=bool
+    )
