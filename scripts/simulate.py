@@ -1,0 +1,44 @@
+"""`marrowmap simulate OUT`: exams that never were, with their truth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from marrowmap.data.simulate.cohort import CohortSettings, write_cohort
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Simulate whole-body MRI exams and write them with their truth.
+
+    Args:
+        arguments: Command line without the program's name; None takes the process's own.
+
+    Returns:
+        Exit code 0. Wrong options exit 2; errors of the input are raised as `MarrowmapError`.
+    """
+    options = _parser().parse_args(arguments)
+    settings = CohortSettings(
+        exams=options.exams, seed=options.seed, pattern=options.pattern, format=options.format
+    )
+    for done, folder in enumerate(write_cohort(options.out, settings), start=1):
+        if not options.quiet:
+            print(f"{done}/{settings.exams} {folder}", file=sys.stderr, flush=True)
+    first, last = settings.seeds[0], settings.seeds[-1]
+    seeds = f"exam (seed {first})" if first == last else f"exams (seeds {first} to {last})"
+    print(f"{settings.exams} simulated {seeds} as {settings.format} in {options.out}")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="marrowmap simulate", description="Simulate whole-body MRI with its truth.")
+    parser.add_argument("out", type=Path, help="New or empty folder; several exams go to OUT/exam_SEED each.")
+    parser.add_class_arguments(CohortSettings)
+    parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
