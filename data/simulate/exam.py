@@ -1,0 +1,165 @@
+"""An exam that never was: from a seed to a body, its disease, and what a scanner makes of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from marrowmap.data.exam import Exam, Sequence, StudyInfo, Volume
+from marrowmap.data.simulate.disease import DiseasedBody, diseased_body
+from marrowmap.data.simulate.labels import regions_of_bones
+from marrowmap.data.simulate.lesions import DiseaseSettings
+from marrowmap.data.simulate.protocol import ScannerSettings, draw_scanner_settings
+from marrowmap.data.simulate.scanner import Acquisition, acquire
+from marrowmap.data.simulate.signal import SignalSettings, draw_signal_settings
+from marrowmap.data.simulate.truth import LesionTruth, MimicTruth, Pattern, Truth
+from marrowmap.data.stations import compose_stations
+
+if TYPE_CHECKING:
+    from marrowmap.data.simulate.anatomy import Anatomy
+
+__all__ = [
+    "Acquisition",
+    "LesionTruth",
+    "MimicTruth",
+    "SimulatedExam",
+    "SimulationSettings",
+    "Truth",
+    "simulate_exam",
+    "to_exam",
+]
+
+#: Volumes whose values are quantities: stations are never brought to one gain.
+_QUANTITATIVE = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationSettings:
+    """What is fixed of a simulated exam; what is None is drawn from the seed.
+
+    Attributes:
+        spacing_mm: Voxel side of the body and of the truth.
+        field_strength_t: 1.5 or 3.
+        missing: Sequences left out on demand.
+        disease: How disease is drawn.
+        signal: Timings of the sequences.
+        scanner: Protocol.
+    """
+
+    spacing_mm: float = 2.0
+    field_strength_t: float | None = None
+    missing: frozenset[Sequence] = frozenset()
+    disease: DiseaseSettings = field(default_factory=DiseaseSettings)
+    signal: SignalSettings | None = None
+    scanner: ScannerSettings | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedExam:
+    """What the scanner delivers, and what is true.
+
+    Attributes:
+        acquisitions: Stations of every sequence, head first.
+        truth: Lesions, regions, person.
+        signal: Timings that made it.
+        scanner: Protocol that made it.
+    """
+
+    acquisitions: tuple[Acquisition, ...]
+    truth: Truth
+    signal: SignalSettings = field(default_factory=SignalSettings)
+    scanner: ScannerSettings = field(default_factory=ScannerSettings)
+
+
+def simulate_exam(
+    seed: int,
+    *,
+    pattern: Pattern | Literal["random"] = "random",
+    settings: SimulationSettings | None = None,
+    anatomy: Anatomy | None = None,
+) -> SimulatedExam:
+    """Simulate one exam; the same arguments give the same exam on any machine with any number of workers.
+
+    Args:
+        seed: Decides everything; anatomy, disease, signal and scanner each have their own stream.
+        pattern: Infiltration pattern, or `random`.
+        settings: What is fixed; everything is drawn if None.
+        anatomy: A body made before, to save its time; built from the seed if None.
+
+    Returns:
+        Acquisitions and truth.
+
+    Raises:
+        SettingsError: If the pattern is unknown or a setting is out of range.
+    """
+    settings = settings or SimulationSettings()
+    bodies, diseases, signals, scanners = (
+        np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(4)
+    )
+    anatomy = anatomy or _built_anatomy(bodies, settings.spacing_mm)
+    body = diseased_body(anatomy, diseases, pattern=pattern, settings=settings.disease)
+    signal = settings.signal or draw_signal_settings(signals, field_strength_t=settings.field_strength_t)
+    scanner = settings.scanner or draw_scanner_settings(scanners)
+    scanner = replace(scanner, sequences=scanner.sequences - settings.missing)
+    acquisitions = acquire(anatomy, body, scanners, signal=signal, scanner=scanner)
+    truth = _truth(anatomy, body, seed)
+    return SimulatedExam(acquisitions=acquisitions, truth=truth, signal=signal, scanner=scanner)
+
+
+def to_exam(simulated: SimulatedExam) -> Exam:
+    """Compose the stations as for an exam that was read.
+
+    Args:
+        simulated: What the scanner delivered.
+
+    Returns:
+        One volume a sequence.
+
+    Raises:
+        SequenceMissingError: If high-b diffusion or every anatomical sequence was left out.
+    """
+    stations: dict[Sequence, list[Volume]] = defaultdict(list)
+    for acquisition in simulated.acquisitions:
+        stations[acquisition.sequence].append(acquisition.volume)
+    composed = {
+        sequence: compose_stations(volumes, equalise=sequence not in _QUANTITATIVE)
+        for sequence, volumes in stations.items()
+    }
+    person = simulated.truth.person
+    return Exam(
+        volumes={sequence: whole.volume for sequence, whole in composed.items()},
+        study=StudyInfo(
+            stations={sequence: len(volumes) for sequence, volumes in stations.items()},
+            vendor="simulated",
+            field_strength_t=simulated.signal.field_strength_t,
+            patient_sex=person.sex,
+            patient_age_years=person.age_years,
+        ),
+        warnings=tuple(warning for whole in composed.values() for warning in whole.warnings),
+    )
+
+
+def _truth(anatomy: Anatomy, body: DiseasedBody, seed: int) -> Truth:
+    return Truth(
+        lesion_labels=body.lesion_labels,
+        regions=regions_of_bones(anatomy.bone),
+        affine_ras_mm=np.asarray(anatomy.affine_ras_mm, dtype=np.float64),
+        lesions=body.lesions,
+        mimics=body.mimics,
+        person=anatomy.person,
+        pattern=body.pattern,
+        diffuse_grade=body.diffuse_grade,
+        marrow_fat_fraction=body.marrow_fat_fraction,
+        seed=seed,
+    )
+
+
+def _built_anatomy(rng: np.random.Generator, spacing_mm: float) -> Anatomy:
+    # Bone surfaces need the [simulate] extra; who brings an anatomy does not.
+    from marrowmap.data.simulate.anatomy import build_anatomy
+    from marrowmap.data.simulate.person import draw_person
+
+    return build_anatomy(draw_person(rng), rng, spacing_mm=spacing_mm)

@@ -1,0 +1,261 @@
+"""Stations -> one volume: placed by position, equalised in gain, blended over the overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from marrowmap.data.errors import GeometryError
+from marrowmap.data.exam import Affine, Array3D, ExamWarning, Volume
+from marrowmap.data.placement import Placed, common_lattice, like_axes, place
+
+#: A median step of this size left between two stations after equalising is worth a warning.
+STRONG_SEAM = 0.25
+#: Gains beyond this are not receiver gain but different tissue or a failed coil.
+MAXIMUM_GAIN = 5.0
+#: Fewer shared body voxels than this say nothing about the gain.
+MINIMUM_BODY_VOXELS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seam:
+    """Where two neighbouring stations meet.
+
+    Attributes:
+        position_ras_mm: Middle of the overlap (or gap), RAS+ mm, at the centre of the volume.
+        overlap_mm: Length of the overlap along the stacking axis; negative where there is a gap.
+        gain: Signal of the later station over the earlier, before equalising (1.0 when not measured).
+        residual: Median absolute difference in the overlap over the median signal, after equalising; NaN
+            without overlap.
+    """
+
+    position_ras_mm: tuple[float, float, float]
+    overlap_mm: float
+    gain: float
+    residual: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """Stations as one volume, with what was seen at their seams.
+
+    Attributes:
+        volume: The whole, on the first station's orientation and the finest spacing.
+        seams: One per pair of neighbouring stations, along the stacking axis.
+        warnings: Gaps and strong seams.
+    """
+
+    volume: Volume
+    seams: tuple[Seam, ...] = ()
+    warnings: tuple[ExamWarning, ...] = ()
+
+
+def compose_stations(
+    stations: Sequence[Volume], *, equalise: bool, gains: Sequence[float] | None = None
+) -> Composed:
+    """Compose the stations of one sequence into one volume.
+
+    The common grid keeps the orientation of the largest station and covers all; a station is copied where its
+    voxels fall on the grid and interpolated linearly where they do not. Over an overlap the weights run
+    linearly from one station to the next.
+
+    Args:
+        stations: One or more volumes of one orientation, in any order.
+        equalise: True for arbitrary signal: gains are brought together from overlap medians, their product
+            one. False for quantities (ADC in um2/s, fat fraction), where voxels of value 0 count as not
+            measured.
+        gains: Factors by station, in the order given, found elsewhere by `station_gains` (images of one
+            acquisition must keep their ratios); None finds them here. Needs `equalise`.
+
+    Returns:
+        The composed volume; a single station comes back as it is. Voxels that no station covers are 0.
+
+    Raises:
+        GeometryError: If no station is given or their orientations differ.
+    """
+    if not stations:
+        raise GeometryError("need at least one station to compose, found none")
+    if len(stations) == 1:
+        return Composed(volume=stations[0])
+    placed, order, affine, shape = _on_one_lattice(stations)
+    axis = _stacking_axis(placed)
+    if gains is not None and equalise:
+        factors = [gains[n] for n in order]
+    else:
+        factors = _factors(placed, axis) if equalise else [1.0] * len(placed)
+    placed = [_scaled(p, f) for p, f in zip(placed, factors, strict=True)]
+    ratios = [a / b for a, b in pairwise(factors)]
+    grid = stations[0]
+    seams = _seams(placed, ratios, axis, affine, shape)
+    volume = Volume(
+        array=_blend(placed, shape, axis, skip_zeros=not equalise),
+        affine_ras_mm=affine,
+        b_value_s_per_mm2=grid.b_value_s_per_mm2,
+        is_computed=grid.is_computed,
+    )
+    return Composed(volume=volume, seams=seams, warnings=_warnings(seams, volume.spacing_mm[axis]))
+
+
+def station_gains(stations: Sequence[Volume]) -> tuple[float, ...]:
+    """Return the factors that bring stations to one gain, in the order given; their product is one.
+
+    Args:
+        stations: Two or more stations of one orientation.
+
+    Raises:
+        GeometryError: If their orientations differ.
+    """
+    placed, order, _, _ = _on_one_lattice(stations)
+    factors = _factors(placed, _stacking_axis(placed))
+    return tuple(factors[order.index(n)] for n in range(len(stations)))
+
+
+def _on_one_lattice(
+    stations: Sequence[Volume],
+) -> tuple[list[Placed], list[int], Affine, tuple[int, int, int]]:
+    """Return the stations on their common lattice along the body, which input each was, and the lattice."""
+    largest = max(stations, key=lambda station: station.array.size)
+    aligned = [like_axes(station, largest) for station in stations]
+    affine, shape = common_lattice(aligned, largest.affine_ras_mm)
+    placed = [place(station, affine, shape) for station in aligned]
+    axis = _stacking_axis(placed)
+    order = sorted(range(len(placed)), key=lambda n: placed[n].start[axis] + placed[n].array.shape[axis] / 2)
+    return [placed[n] for n in order], order, affine, shape
+
+
+def _stacking_axis(placed: list[Placed]) -> int:
+    """Return the axis along which the station centres lie furthest apart."""
+    centres = np.array([np.array(p.start) + np.array(p.array.shape) / 2 for p in placed])
+    return int(np.argmax(np.ptp(centres, axis=0)))
+
+
+def _shared(a: Placed, b: Placed) -> tuple[Array3D, Array3D]:
+    """Return the two stations' voxels in the box that both cover, possibly empty."""
+    start = np.maximum(a.start, b.start)
+    stop = np.minimum(np.add(a.start, a.array.shape), np.add(b.start, b.array.shape))
+    stop = np.maximum(stop, start)
+    cut = [tuple(slice(s, e) for s, e in zip(start - p.start, stop - p.start, strict=True)) for p in (a, b)]
+    return a.array[cut[0]], b.array[cut[1]]
+
+
+def _facing(a: Placed, b: Placed, axis: int) -> tuple[Array3D, Array3D]:
+    """Return the voxels that tell two gains apart: the overlap, or the facing planes where stations touch.
+
+    After a gap both are empty.
+    """
+    first, second = _shared(a, b)
+    gap = b.start[axis] - a.start[axis] - a.array.shape[axis]
+    if first.size or gap > 0:
+        return first, second
+    moved = list(b.start)
+    moved[axis] = a.start[axis] + a.array.shape[axis] - 1
+    return _shared(a, Placed(array=b.array, start=(moved[0], moved[1], moved[2])))
+
+
+def _gain(a: Placed, b: Placed, axis: int) -> float:
+    """Return the signal of the later station over the earlier, from medians of the shared body, else 1."""
+    first, second = _facing(a, b, axis)
+    body = _body(first) & _body(second)
+    if np.count_nonzero(body) < MINIMUM_BODY_VOXELS:
+        return 1.0
+    ratio = float(np.median(second[body]) / np.median(first[body]))
+    return float(np.clip(ratio, 1 / MAXIMUM_GAIN, MAXIMUM_GAIN))
+
+
+def _body(array: Array3D) -> npt.NDArray[np.bool_]:
+    """Return where there is signal: above a quarter of the 95th percentile, bool `(i, j, k)`."""
+    positive = array[array > 0]
+    return array > (0.25 * np.percentile(positive, 95) if positive.size else 0.0)
+
+
+def _factors(placed: list[Placed], axis: int) -> list[float]:
+    """Return the factors to one gain; their product is one, so that no station is the standard."""
+    ratios = [_gain(a, b, axis) for a, b in pairwise(placed)]
+    log_gain = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
+    return [float(f) for f in np.exp(log_gain.mean() - log_gain)]
+
+
+def _scaled(station: Placed, factor: float) -> Placed:
+    """Return the station at another gain."""
+    return station if factor == 1.0 else Placed(array=station.array * np.float32(factor), start=station.start)
+
+
+def _blend(placed: list[Placed], shape: tuple[int, int, int], axis: int, *, skip_zeros: bool) -> Array3D:
+    """Return the weighted mean of the stations, float32 `(i, j, k)`, 0 where none covers."""
+    total = np.zeros(shape, dtype=np.float32)
+    # One weight per plane does when every station fills the plane; it saves a second whole volume.
+    fills = all(
+        n == m for p in placed for d, (n, m) in enumerate(zip(p.array.shape, shape, strict=True)) if d != axis
+    )
+    by_plane = fills and not skip_zeros
+    weights = np.zeros([n if d == axis or not by_plane else 1 for d, n in enumerate(shape)], dtype=np.float32)
+    reached = 0
+    for number, station in enumerate(placed):
+        following = placed[number + 1].start[axis] if number + 1 < len(placed) else shape[axis]
+        ramp = _ramp(station, axis, reached, following)
+        box = station.box
+        weight = ramp * (station.array != 0) if skip_zeros else ramp
+        total[box] += station.array * ramp
+        weights[tuple(box[d] if d == axis or not by_plane else slice(None) for d in range(3))] += weight
+        reached = max(reached, box[axis].stop)
+    np.divide(total, weights, out=total, where=weights > 0)
+    return total
+
+
+def _ramp(station: Placed, axis: int, reached: int, following: int) -> Array3D:
+    """Return the station's weight along the stacking axis, 1 inside and linear over both overlaps."""
+    count = station.array.shape[axis]
+    before = max(reached - station.start[axis], 0)
+    after = max(station.start[axis] + count - following, 0)
+    index = np.arange(count, dtype=np.float32)
+    ramp = np.minimum(1.0, np.minimum((index + 1) / (before + 1), (count - index) / (after + 1)))
+    return ramp.astype(np.float32).reshape([count if d == axis else 1 for d in range(3)])
+
+
+def _seams(
+    placed: list[Placed], ratios: list[float], axis: int, affine: Affine, shape: tuple[int, int, int]
+) -> tuple[Seam, ...]:
+    """Return what was seen where neighbouring stations meet; stations are already equalised."""
+    spacing = float(np.linalg.norm(affine[:3, axis]))
+    seams = []
+    for a, b, ratio in zip(placed[:-1], placed[1:], ratios, strict=True):
+        end = a.start[axis] + a.array.shape[axis]
+        middle = np.array([*((n - 1) / 2 for n in shape), 1.0])
+        middle[axis] = (end + b.start[axis] - 1) / 2
+        x, y, z = (float(v) for v in (affine @ middle)[:3])
+        seams.append(
+            Seam(
+                position_ras_mm=(x, y, z),
+                overlap_mm=(end - b.start[axis]) * spacing,
+                gain=ratio,
+                residual=_residual(*_shared(a, b)),
+            )
+        )
+    return tuple(seams)
+
+
+def _residual(first: Array3D, second: Array3D) -> float:
+    """Return the median absolute difference over the median signal of the shared body, NaN without any."""
+    body = _body(first) & _body(second)
+    if np.count_nonzero(body) < MINIMUM_BODY_VOXELS:
+        return float("nan")
+    a, b = first[body], second[body]
+    return float(2 * np.median(np.abs(a - b)) / (np.median(a) + np.median(b)))
+
+
+def _warnings(seams: tuple[Seam, ...], spacing_mm: float) -> tuple[ExamWarning, ...]:
+    """Return a warning for every gap and every strong seam."""
+    warnings = []
+    for seam in seams:
+        z = seam.position_ras_mm[2]
+        if seam.overlap_mm < -0.5 * spacing_mm:
+            text = f"nothing was imaged over {-seam.overlap_mm:.0f} mm between two stations at z = {z:.0f} mm"
+            warnings.append(ExamWarning(code="station_gap", text=text))
+        elif seam.residual > STRONG_SEAM:
+            text = f"stations differ by {100 * seam.residual:.0f} % in their overlap at z = {z:.0f} mm"
+            warnings.append(ExamWarning(code="strong_seam", text=text))
+    return tuple(warnings)
