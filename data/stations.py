@@ -7,36 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from marrowmap.data.errors import GeometryError
 from marrowmap.data.exam import Affine, Array3D, ExamWarning, Volume
 from marrowmap.data.placement import Placed, common_lattice, like_axes, place
+from marrowmap.data.seams import MINIMUM_BODY_VOXELS, Seam, body_of, seam_warnings, seams_of, shared_box
 
-#: A median step of this size left between two stations after equalising is worth a warning.
-STRONG_SEAM = 0.25
 #: Gains beyond this are not receiver gain but different tissue or a failed coil.
 MAXIMUM_GAIN = 5.0
-#: Fewer shared body voxels than this say nothing about the gain.
-MINIMUM_BODY_VOXELS = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seam:
-    """Where two neighbouring stations meet.
-
-    Attributes:
-        position_ras_mm: Middle of the overlap (or gap), RAS+ mm, at the centre of the volume.
-        overlap_mm: Length of the overlap along the stacking axis; negative where there is a gap.
-        gain: Signal of the later station over the earlier, before equalising (1.0 when not measured).
-        residual: Median absolute difference in the overlap over the median signal, after equalising; NaN
-            without overlap.
-    """
-
-    position_ras_mm: tuple[float, float, float]
-    overlap_mm: float
-    gain: float
-    residual: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +68,14 @@ def compose_stations(
     placed = [_scaled(p, f) for p, f in zip(placed, factors, strict=True)]
     ratios = [a / b for a, b in pairwise(factors)]
     grid = stations[0]
-    seams = _seams(placed, ratios, axis, affine, shape)
+    seams = seams_of(placed, ratios, axis, affine, shape)
     volume = Volume(
         array=_blend(placed, shape, axis, skip_zeros=not equalise),
         affine_ras_mm=affine,
         b_value_s_per_mm2=grid.b_value_s_per_mm2,
         is_computed=grid.is_computed,
     )
-    return Composed(volume=volume, seams=seams, warnings=_warnings(seams, volume.spacing_mm[axis]))
+    return Composed(volume=volume, seams=seams, warnings=seam_warnings(seams, volume.spacing_mm[axis]))
 
 
 def station_gains(stations: Sequence[Volume]) -> tuple[float, ...]:
@@ -133,43 +111,28 @@ def _stacking_axis(placed: list[Placed]) -> int:
     return int(np.argmax(np.ptp(centres, axis=0)))
 
 
-def _shared(a: Placed, b: Placed) -> tuple[Array3D, Array3D]:
-    """Return the two stations' voxels in the box that both cover, possibly empty."""
-    start = np.maximum(a.start, b.start)
-    stop = np.minimum(np.add(a.start, a.array.shape), np.add(b.start, b.array.shape))
-    stop = np.maximum(stop, start)
-    cut = [tuple(slice(s, e) for s, e in zip(start - p.start, stop - p.start, strict=True)) for p in (a, b)]
-    return a.array[cut[0]], b.array[cut[1]]
-
-
 def _facing(a: Placed, b: Placed, axis: int) -> tuple[Array3D, Array3D]:
     """Return the voxels that tell two gains apart: the overlap, or the facing planes where stations touch.
 
     After a gap both are empty.
     """
-    first, second = _shared(a, b)
+    first, second = shared_box(a, b)
     gap = b.start[axis] - a.start[axis] - a.array.shape[axis]
     if first.size or gap > 0:
         return first, second
     moved = list(b.start)
     moved[axis] = a.start[axis] + a.array.shape[axis] - 1
-    return _shared(a, Placed(array=b.array, start=(moved[0], moved[1], moved[2])))
+    return shared_box(a, Placed(array=b.array, start=(moved[0], moved[1], moved[2])))
 
 
 def _gain(a: Placed, b: Placed, axis: int) -> float:
     """Return the signal of the later station over the earlier, from medians of the shared body, else 1."""
     first, second = _facing(a, b, axis)
-    body = _body(first) & _body(second)
+    body = body_of(first) & body_of(second)
     if np.count_nonzero(body) < MINIMUM_BODY_VOXELS:
         return 1.0
     ratio = float(np.median(second[body]) / np.median(first[body]))
     return float(np.clip(ratio, 1 / MAXIMUM_GAIN, MAXIMUM_GAIN))
-
-
-def _body(array: Array3D) -> npt.NDArray[np.bool_]:
-    """Return where there is signal: above a quarter of the 95th percentile, bool `(i, j, k)`."""
-    positive = array[array > 0]
-    return array > (0.25 * np.percentile(positive, 95) if positive.size else 0.0)
 
 
 def _factors(placed: list[Placed], axis: int) -> list[float]:
@@ -214,48 +177,3 @@ def _ramp(station: Placed, axis: int, reached: int, following: int) -> Array3D:
     index = np.arange(count, dtype=np.float32)
     ramp = np.minimum(1.0, np.minimum((index + 1) / (before + 1), (count - index) / (after + 1)))
     return ramp.astype(np.float32).reshape([count if d == axis else 1 for d in range(3)])
-
-
-def _seams(
-    placed: list[Placed], ratios: list[float], axis: int, affine: Affine, shape: tuple[int, int, int]
-) -> tuple[Seam, ...]:
-    """Return what was seen where neighbouring stations meet; stations are already equalised."""
-    spacing = float(np.linalg.norm(affine[:3, axis]))
-    seams = []
-    for a, b, ratio in zip(placed[:-1], placed[1:], ratios, strict=True):
-        end = a.start[axis] + a.array.shape[axis]
-        middle = np.array([*((n - 1) / 2 for n in shape), 1.0])
-        middle[axis] = (end + b.start[axis] - 1) / 2
-        x, y, z = (float(v) for v in (affine @ middle)[:3])
-        seams.append(
-            Seam(
-                position_ras_mm=(x, y, z),
-                overlap_mm=(end - b.start[axis]) * spacing,
-                gain=ratio,
-                residual=_residual(*_shared(a, b)),
-            )
-        )
-    return tuple(seams)
-
-
-def _residual(first: Array3D, second: Array3D) -> float:
-    """Return the median absolute difference over the median signal of the shared body, NaN without any."""
-    body = _body(first) & _body(second)
-    if np.count_nonzero(body) < MINIMUM_BODY_VOXELS:
-        return float("nan")
-    a, b = first[body], second[body]
-    return float(2 * np.median(np.abs(a - b)) / (np.median(a) + np.median(b)))
-
-
-def _warnings(seams: tuple[Seam, ...], spacing_mm: float) -> tuple[ExamWarning, ...]:
-    """Return a warning for every gap and every strong seam."""
-    warnings = []
-    for seam in seams:
-        z = seam.position_ras_mm[2]
-        if seam.overlap_mm < -0.5 * spacing_mm:
-            text = f"nothing was imaged over {-seam.overlap_mm:.0f} mm between two stations at z = {z:.0f} mm"
-            warnings.append(ExamWarning(code="station_gap", text=text))
-        elif seam.residual > STRONG_SEAM:
-            text = f"stations differ by {100 * seam.residual:.0f} % in their overlap at z = {z:.0f} mm"
-            warnings.append(ExamWarning(code="strong_seam", text=text))
-    return tuple(warnings)

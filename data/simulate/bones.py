@@ -74,13 +74,14 @@ def bone_surfaces() -> tuple[tuple[Bone, Surface], ...]:
 def _load_meshes() -> tuple[dict[str, tuple[Points, Faces]], Points]:
     """Return vertices (world mm) and faces by mesh name, and the point between the hip joints."""
     try:
-        import mujoco
+        import mujoco as compiled
         import myo_sim
     except ImportError as error:
         raise SettingsError(
             "simulating needs the bone surfaces of the package myo-sim, which is not installed; "
             "install marrowmap[simulate]"
         ) from error
+    mujoco: Any = compiled  # its names come from a compiled module, which type checkers cannot see
     # Without this MuJoCo writes MUJOCO_LOG.TXT into the working directory for a harmless remark on prefixes.
     mujoco.set_mju_user_warning(lambda message: _log.debug("mujoco: %s", message))
     with warnings.catch_warnings():

@@ -1,0 +1,139 @@
+"""Stacks -> arrays: pixels decoded once, straight into the volume, with every slice's own rescale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from marrowmap.data.errors import StudyError
+from marrowmap.data.exam import Array3D
+from marrowmap.data.headers import Header, tolerant
+from marrowmap.data.slices import Slice
+from marrowmap.data.stacks import Stack
+
+#: Bytes between the start of the pixel element and its first pixel.
+_ELEMENT_HEADER = {str(ExplicitVRLittleEndian): 12, str(ImplicitVRLittleEndian): 8}
+
+
+def read_stack(stack: Stack, *, quantitative: bool) -> Array3D:
+    """Read the pixels of a stack.
+
+    Args:
+        stack: The pile of slices.
+        quantitative: True for maps (real value = stored * slope + intercept). False for signal: Philips'
+            second slope is then applied too, so that b-values and stations share one scale.
+
+    Returns:
+        float32 `(i, j, k)`; the memory runs along i first, as it does in the files.
+
+    Raises:
+        StudyError: If a file is cut short or its compression cannot be decoded here.
+    """
+    columns, rows, count = stack.shape
+    planes = np.empty((count, rows, columns), dtype=np.float32)
+    files: dict[int, Any] = {}
+    with tolerant():
+        for k, one in enumerate(stack.slices):
+            key = id(one.header)
+            if key not in files:
+                # A stack walks through files in order: only a multi-frame file is worth keeping.
+                files = {key: _frames(one.header)}
+            frame = files[key][one.frame]
+            row, column = one.corner
+            planes[k] = frame[row : row + rows, column : column + columns]
+            _rescale(planes[k], one, quantitative)
+    return planes.transpose(2, 1, 0)
+
+
+def _rescale(plane: npt.NDArray[np.float32], one: Slice, quantitative: bool) -> None:
+    """Turn stored values into real ones, in place."""
+    slope, intercept = one.slope or 1.0, one.intercept
+    if not quantitative and one.scale_slope is not None:
+        # Philips: floating point value = (stored * slope + intercept) / (slope * scale slope).
+        intercept /= slope * one.scale_slope
+        slope = 1.0 / one.scale_slope
+    if slope != 1.0:
+        plane *= np.float32(slope)
+    if intercept != 0.0:
+        plane += np.float32(intercept)
+
+
+def _frames(header: Header) -> Sequence[npt.NDArray[Any]]:
+    """Return the frames of one file, each `(row, column)`.
+
+    Raises:
+        StudyError: If they cannot be read.
+    """
+    dataset = header.dataset
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        raise StudyError("colour pixels where a grey image is needed; export the original series")
+    try:
+        frames = _native_frames(header) or _decoded_frames(header)
+    except StudyError:
+        raise
+    except Exception as error:
+        # Decoders raise whatever they like; the user needs one sentence.
+        syntax = UID(header.transfer_syntax).name
+        raise StudyError(
+            f"cannot decode pixels ({syntax}): {type(error).__name__}; send it uncompressed"
+        ) from error
+    return frames
+
+
+def _native_frames(header: Header) -> list[npt.NDArray[Any]] | None:
+    """Return uncompressed little-endian frames straight from their offset, None if they are not that.
+
+    Raises:
+        StudyError: If the file ends before its last pixel.
+    """
+    dataset = header.dataset
+    skip = _ELEMENT_HEADER.get(header.transfer_syntax)
+    bits = int(dataset.get("BitsAllocated") or 0)
+    if skip is None or header.pixel_offset is None or bits not in (8, 16, 32):
+        return None
+    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    kind = np.dtype(f"<{'i' if signed else 'u'}{bits // 8}")
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    with header.source.open() as stream:
+        pixels = _read_exactly(stream, header.pixel_offset + skip, rows * columns * count * kind.itemsize)
+    frames = np.frombuffer(pixels, dtype=kind).reshape(count, rows, columns)
+    return list(_inverted(frames, header))
+
+
+def _read_exactly(stream: BinaryIO, offset: int, size: int) -> bytes:
+    """Read a run of bytes.
+
+    Raises:
+        StudyError: If the file ends before.
+    """
+    stream.seek(offset)
+    found = stream.read(size)
+    if len(found) < size:
+        raise StudyError(f"pixels cut short: need {size} bytes, found {len(found)}; copy the file again")
+    return found
+
+
+def _decoded_frames(header: Header) -> list[npt.NDArray[Any]]:
+    """Return the frames through pydicom's decoders."""
+    with header.source.open() as stream:
+        dataset = pydicom.dcmread(stream)
+        if "PixelData" not in dataset:
+            raise StudyError("no pixel data in a file that says it is an image; copy it again")
+        pixels = dataset.pixel_array
+    frames = pixels.reshape(-1, int(dataset.Rows), int(dataset.Columns))
+    return list(_inverted(frames, header))
+
+
+def _inverted(frames: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
+    """Return frames with high values bright (MONOCHROME1 is stored the other way round)."""
+    if header.dataset.get("PhotometricInterpretation") != "MONOCHROME1":
+        return frames
+    signed = int(header.dataset.get("PixelRepresentation") or 0) == 1
+    bits = int(header.dataset.get("BitsStored") or 16)
+    return (-1 if signed else (1 << bits) - 1) - frames.astype(np.int64)

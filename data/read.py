@@ -1,0 +1,85 @@
+"""A study's path -> Exam: DICOM folder or zip, or NIfTI folder; nothing is left out without a reason."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from marrowmap.data.assembly import RoleVolume, assemble_exam
+from marrowmap.data.describe import SeriesDescription, StudyDescription, describe_study
+from marrowmap.data.errors import StudyError
+from marrowmap.data.exam import Array3D, Exam, ExamWarning, Sequence, Volume
+from marrowmap.data.nifti import is_nifti_folder, read_nifti_folder
+from marrowmap.data.pixels import read_stack
+from marrowmap.data.selection import Choices, Part
+from marrowmap.data.stacks import Stack
+from marrowmap.data.study import open_study
+
+__all__ = ["Choices", "SeriesDescription", "StudyDescription", "describe_study", "read_exam"]
+
+_log = logging.getLogger(__name__)
+
+
+def read_exam(path: Path, choices: Choices | None = None, study_uid: str = "") -> Exam:
+    """Read one whole-body exam.
+
+    Args:
+        path: A DICOM folder of any depth, a zip of one, or a folder of NIfTI files named by sequence.
+        choices: Series that the user names for a sequence (DICOM only).
+        study_uid: Study Instance UID, needed where the path holds several studies.
+
+    Returns:
+        The exam: one volume a sequence, stations composed, ADC in um2/s.
+
+    Raises:
+        NoStudyError: If nothing readable is there, or several studies and none named.
+        SequenceMissingError: If the minimum set is not there.
+        GeometryError: If stations do not fit together.
+        StudyError: If a file that is needed is damaged.
+    """
+    if is_nifti_folder(path):
+        return read_nifti_folder(path)
+    study = open_study(path, choices or Choices(), study_uid)
+    volumes, warnings = [], list(study.warnings)
+    for part in study.parts:
+        if part.key is None:
+            continue
+        try:
+            volumes.append(_role_volume(part))
+        except StudyError as error:
+            warnings.append(
+                ExamWarning(code="series_unreadable", text=f"left out {part.series.name}: {error}")
+            )
+    return assemble_exam(volumes, study.info, tuple(warnings))
+
+
+def _role_volume(part: Part) -> RoleVolume:
+    """Read a part's pixels as one station; repeats and directions are averaged."""
+    stack = part.stacks[0]
+    volume = Volume(
+        array=_averaged(part.stacks, quantitative=part.key in (Sequence.ADC, Sequence.FAT_FRACTION)),
+        affine_ras_mm=stack.affine_ras_mm,
+        b_value_s_per_mm2=part.role.b_value_s_per_mm2,
+    )
+    return RoleVolume(
+        sequence=part.role.sequence,
+        volume=volume,
+        name=part.series.name,
+        series_uid=part.series.uid,
+        frame_of_reference=str(stack.dataset.get("FrameOfReferenceUID") or ""),
+    )
+
+
+def _averaged(stacks: tuple[Stack, ...], *, quantitative: bool) -> Array3D:
+    """Return the mean of repeats; diffusion directions as their geometric mean, which is the trace image."""
+    arrays = [read_stack(stack, quantitative=quantitative) for stack in stacks]
+    if len(arrays) == 1:
+        return arrays[0]
+    first = stacks[0].slices[0]
+    is_directional = first.b_value is not None and first.b_value.s_per_mm2 > 0
+    if not is_directional:
+        return sum(arrays[1:], arrays[0]) / np.float32(len(arrays))
+    logs = sum(np.log(np.maximum(a, np.float32(1e-6))) for a in arrays)
+    return np.exp(logs / np.float32(len(arrays))).astype(np.float32)

@@ -1,0 +1,90 @@
+"""Values of DICOM elements as plain numbers and words, and private elements by their creator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from marrowmap.data.errors import StudyError
+
+
+def private(dataset: Dataset, group: int, creator: str, element: int) -> Any:
+    """Return a private value by its creator, None if absent.
+
+    Where an anonymiser took the creator away, the customary first block is trusted if nobody else claims it.
+    """
+    for block in range(0x10, 0x18):
+        owner = dataset.get((group, block))
+        if owner is not None and str(owner.value).strip() == creator:
+            found = dataset.get((group, block << 8 | element))
+            if found is not None:
+                return found.value
+    if dataset.get((group, 0x10)) is None:
+        found = dataset.get((group, 0x10 << 8 | element))
+        return None if found is None else found.value
+    return None
+
+
+def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """Return the first item of a sequence, None if absent or empty."""
+    items = dataset.get(keyword)
+    return items[0] if items else None
+
+
+def tokens_of(value: Any) -> tuple[str, ...]:
+    """Return Image Type as upper-case words."""
+    if value is None:
+        return ()
+    words = value.split("\\") if isinstance(value, str) else value
+    return tuple(str(word).strip().upper() for word in words)
+
+
+def whole(dataset: Dataset, keyword: str) -> int:
+    """Return a whole number, 0 where absent or unreadable."""
+    try:
+        return int(dataset.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def number(dataset: Dataset, keyword: str, default: float) -> float:
+    """Return a number, the default where the tag is absent or empty."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return default
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        value = value[0]
+    return float(value)
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+    """Return exactly `count` numbers.
+
+    Raises:
+        StudyError: If the tag is absent or of another length.
+    """
+    value = dataset.get(keyword)
+    if value is None or len(value) != count:
+        raise StudyError(f"no {keyword}; not an image with a place in the patient")
+    return tuple(float(v) for v in value)
+
+
+def positive(dataset: Dataset, keyword: str) -> int:
+    """Return a positive whole number.
+
+    Raises:
+        StudyError: If absent or not positive.
+    """
+    value = int(dataset.get(keyword) or 0)
+    if value <= 0:
+        raise StudyError(f"no {keyword}; not an image")
+    return value
+
+
+def number_or(dataset: Dataset, keyword: str, default: float) -> float:
+    """Return a number, the default where it is absent, empty or unreadable."""
+    try:
+        return number(dataset, keyword, default)
+    except (TypeError, ValueError, IndexError):
+        return default
