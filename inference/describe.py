@@ -1,0 +1,104 @@
+"""`Segmentation -> Findings`: everything that one exam's maps say, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from marrowmap.data.errors import MaskError
+from marrowmap.data.exam import Exam
+from marrowmap.data.model_input import ModelInput
+from marrowmap.inference.alerts import AlertSettings, femur_top_mm, find_alerts
+from marrowmap.inference.benign import marrow_background
+from marrowmap.inference.biopsy import BiopsySettings, propose_biopsy
+from marrowmap.inference.burden import measure_burden
+from marrowmap.inference.counts import count_lesions
+from marrowmap.inference.coverage import CoverageSettings, coverage_of
+from marrowmap.inference.findings import Findings
+from marrowmap.inference.instances import outline_lesions, speck_warnings
+from marrowmap.inference.lesions import LesionSettings, Surroundings, find_lesions
+from marrowmap.inference.measure import adc_of
+from marrowmap.inference.muscle import MuscleSettings, muscle_reference
+from marrowmap.inference.pattern import PatternSettings, describe_pattern
+from marrowmap.inference.segment import Segmentation
+from marrowmap.inference.spine import SpineSettings, spine_column
+from marrowmap.inference.vertebrae import measure_vertebrae
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingSettings:
+    """Every setting between the network's maps and the findings; recorded in the report.
+
+    Attributes:
+        lesions: What becomes a lesion.
+        muscle: The exam's own reference.
+        spine: How vertebral bodies and discs are told apart.
+        pattern: Cut-offs of the infiltration pattern.
+        coverage: Least volumes of whole regions.
+        alerts: What is named first.
+        biopsy: What is proposed.
+    """
+
+    lesions: LesionSettings = field(default_factory=LesionSettings)
+    muscle: MuscleSettings = field(default_factory=MuscleSettings)
+    spine: SpineSettings = field(default_factory=SpineSettings)
+    pattern: PatternSettings = field(default_factory=PatternSettings)
+    coverage: CoverageSettings = field(default_factory=CoverageSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    biopsy: BiopsySettings = field(default_factory=BiopsySettings)
+
+
+def describe(
+    segmentation: Segmentation,
+    model_input: ModelInput,
+    exam: Exam,
+    *,
+    lesion_threshold: float,
+    settings: FindingSettings | None = None,
+) -> Findings:
+    """Turn the network's maps into findings.
+
+    Args:
+        segmentation: Lesion probability and skeletal regions.
+        model_input: Channels on the same grid.
+        exam: Whose warnings go along.
+        lesion_threshold: The bundle's; `settings.lesions.threshold` takes precedence.
+        settings: Every cut-off.
+
+    Raises:
+        MaskError: If the maps do not lie on the grid of the model input.
+    """
+    settings = settings or FindingSettings()
+    grid, regions = segmentation.grid, segmentation.regions
+    if regions.shape != model_input.body.shape:
+        raise MaskError(f"need maps of shape {model_input.body.shape}, found {regions.shape}; segment again")
+    instances = outline_lesions(
+        segmentation.lesion_probability,
+        threshold=settings.lesions.threshold or lesion_threshold,
+        minimum_volume_ml=settings.lesions.minimum_volume_ml,
+        voxel_ml=grid.voxel_ml,
+    )
+    mask = instances.mask
+    muscle = muscle_reference(model_input, regions, settings.muscle)
+    column = spine_column(regions, grid.spacing_mm, settings.spine)
+    marrow = marrow_background(model_input, regions, mask)
+    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column)
+    lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions)
+    vertebrae = measure_vertebrae(column, model_input, regions, mask, muscle)
+    pattern = describe_pattern(lesions, vertebrae, settings.pattern)
+    coverage = coverage_of(regions, grid, settings.coverage)
+    adc = adc_of(model_input)
+    return Findings(
+        lesions=lesions,
+        counts=count_lesions(lesions),
+        burden=measure_burden(lesions, instances.labels, regions, adc, grid),
+        pattern=pattern,
+        alerts=find_alerts(lesions, pattern, coverage, femur_top_mm(regions, grid), settings.alerts),
+        biopsy_candidates=propose_biopsy(lesions, settings.biopsy),
+        coverage=coverage,
+        lesion_labels=instances.labels,
+        regions=regions,
+        lesion_probability=segmentation.lesion_probability,
+        adc=adc,
+        grid=grid,
+        warnings=(*exam.warnings, *speck_warnings(instances, settings.lesions.minimum_volume_ml)),
+    )

@@ -1,0 +1,199 @@
+"""Each lesion measured, placed and judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from marrowmap.data.components import diameters_mm
+from marrowmap.data.errors import SettingsError
+from marrowmap.data.exam import Affine, Sequence
+from marrowmap.data.model_input import ModelInput
+from marrowmap.data.skeleton import Region
+from marrowmap.inference.benign import (
+    BenignSettings,
+    Features,
+    MarrowBackground,
+    is_band_at_disc,
+    suspect_benign,
+)
+from marrowmap.inference.certainty import CertaintySettings, certainty_of, reasons_for_doubt, status_of
+from marrowmap.inference.findings import NO_ADC, AdcStatistics, Lesion
+from marrowmap.inference.instances import LesionInstances, voxels_by_id
+from marrowmap.inference.measure import ADC_CHANNEL_UNIT, adc_statistics, channel, median_or_none
+from marrowmap.inference.muscle import MuscleReference
+from marrowmap.inference.placement import Placement, PlacementSettings, Skeleton
+from marrowmap.inference.segment import Segmentation
+from marrowmap.inference.spine import SpineColumn
+
+logger = logging.getLogger(__name__)
+
+Voxels = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionSettings:
+    """What becomes a lesion.
+
+    Attributes:
+        threshold: Probability of lesion voxels; None takes the bundle's own, where it was calibrated.
+        minimum_volume_ml: Less is a speck: counted in a warning, not listed. A 5 mm sphere has 0.065 ml.
+        placement: When a lesion counts as being in bone.
+        certainty: What makes it equivocal.
+        benign: What makes it suspected benign.
+    """
+
+    threshold: float | None = None
+    minimum_volume_ml: float = 0.03
+    placement: PlacementSettings = field(default_factory=PlacementSettings)
+    certainty: CertaintySettings = field(default_factory=CertaintySettings)
+    benign: BenignSettings = field(default_factory=BenignSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what no probability and no volume can be.
+
+        Raises:
+            SettingsError: If the threshold is not between 0 and 1 or the volume is negative.
+        """
+        if self.threshold is not None and not 0.0 < self.threshold < 1.0:
+            raise SettingsError(f"need a lesion threshold between 0 and 1, found {self.threshold}")
+        if self.minimum_volume_ml < 0.0:
+            raise SettingsError(f"need a minimum_volume_ml of 0 or more, found {self.minimum_volume_ml}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What lesions are told against: the exam's own muscle, marrow and spine."""
+
+    muscle: MuscleReference
+    marrow: Mapping[Region, MarrowBackground]
+    column: SpineColumn
+
+
+def find_lesions(
+    instances: LesionInstances,
+    segmentation: Segmentation,
+    model_input: ModelInput,
+    surroundings: Surroundings,
+    settings: LesionSettings,
+) -> tuple[Lesion, ...]:
+    """Describe every lesion; none is left out here, doubt is written into it.
+
+    Args:
+        instances: Lesions as voxels.
+        segmentation: Probability and skeletal regions.
+        model_input: Channels on the same grid.
+        surroundings: Muscle, marrow and spine of this exam.
+        settings: Where, how certain, how benign.
+
+    Returns:
+        Sorted by id: largest first.
+    """
+    skeleton = Skeleton(segmentation.regions, segmentation.grid, settings.placement)
+    lesions = []
+    for number, voxels in voxels_by_id(instances.labels):
+        place = skeleton.place(voxels)
+        features = _features(voxels, place, model_input, surroundings, settings.benign)
+        lesions.append(_describe(number, voxels, place, features, segmentation, settings))
+    logger.info("%d lesions listed, %d specks left out", len(lesions), instances.specks)
+    return tuple(lesions)
+
+
+def _describe(
+    number: int,
+    voxels: Voxels,
+    place: Placement,
+    features: Features,
+    segmentation: Segmentation,
+    settings: LesionSettings,
+) -> Lesion:
+    """Judge one lesion and put everything known of it together."""
+    grid = segmentation.grid
+    diameters = diameters_mm(voxels, grid.spacing_mm)
+    uncertainty = max(grid.spacing_mm)
+    probability = lesion_score(segmentation.lesion_probability[tuple(voxels.T)])
+    benign, benign_reason = suspect_benign(features, settings.benign)
+    status = status_of(features.adc.median, settings.certainty)
+    reasons = reasons_for_doubt(
+        probability=probability,
+        diameter_mm=diameters.longest_mm,
+        diameter_uncertainty_mm=uncertainty,
+        away_mm=place.distance_mm if place.kind == "extramedullary" else None,
+        benign_reason=benign_reason,
+        dwi_to_marrow=features.dwi_to_marrow,
+        status=status,
+        settings=settings.certainty,
+    )
+    return Lesion(
+        id=number,
+        region=place.region.key if place.region else None,
+        kind=place.kind,
+        status=status,
+        certainty=certainty_of(reasons),
+        suspected_benign=benign,
+        probability=probability,
+        volume_ml=len(voxels) * grid.voxel_ml,
+        longest_diameter_mm=diameters.longest_mm,
+        diameter_uncertainty_mm=uncertainty,
+        perpendicular_diameter_mm=diameters.perpendicular_mm,
+        centroid_ras_mm=_centroid(voxels, grid.affine_ras_mm),
+        adc_um2_per_s=features.adc,
+        dwi_to_muscle=features.dwi_to_muscle,
+        fat_fraction=features.fat_fraction,
+        reasons=reasons,
+    )
+
+
+def lesion_score(voxel_probability: npt.NDArray[np.float32]) -> float:
+    """Return one probability for a lesion: half way between its mean and its maximum.
+
+    The mean alone punishes blurred edges, the maximum alone trusts a single voxel.
+    """
+    mean = float(voxel_probability.mean(dtype=np.float64))
+    return min(1.0, max(0.0, 0.5 * (mean + float(voxel_probability.max()))))
+
+
+def _features(
+    voxels: Voxels,
+    place: Placement,
+    model_input: ModelInput,
+    surroundings: Surroundings,
+    settings: BenignSettings,
+) -> Features:
+    """Measure what one lesion looks like against muscle, marrow and discs."""
+    t1 = _median(model_input, Sequence.T1, voxels)
+    dwi = _median(model_input, Sequence.DWI_HIGH, voxels)
+    marrow = surroundings.marrow.get(place.region) if place.region else None
+    marrow, muscle = marrow or MarrowBackground(), surroundings.muscle
+    return Features(
+        adc=_adc(model_input, voxels),
+        fat_fraction=_median(model_input, Sequence.FAT_FRACTION, voxels),
+        dwi_to_muscle=_ratio(dwi, muscle.dwi_high),
+        dwi_to_marrow=_ratio(dwi, marrow.dwi_high),
+        t1_to_muscle=_ratio(t1, muscle.t1),
+        t1_to_marrow=_ratio(t1, marrow.t1),
+        is_band_at_disc=is_band_at_disc(voxels, surroundings.column, model_input.grid.spacing_mm, settings),
+    )
+
+
+def _adc(model_input: ModelInput, voxels: Voxels) -> AdcStatistics:
+    found = channel(model_input, Sequence.ADC)
+    return NO_ADC if found is None else adc_statistics(found[tuple(voxels.T)] * ADC_CHANNEL_UNIT)
+
+
+def _median(model_input: ModelInput, sequence: Sequence, voxels: Voxels) -> float | None:
+    signal = channel(model_input, sequence)
+    return None if signal is None else median_or_none(signal[tuple(voxels.T)])
+
+
+def _ratio(value: float | None, reference: float | None) -> float | None:
+    return value / reference if value is not None and reference else None
+
+
+def _centroid(voxels: Voxels, affine_ras_mm: Affine) -> tuple[float, float, float]:
+    x, y, z = affine_ras_mm[:3, :3] @ voxels.mean(axis=0) + affine_ras_mm[:3, 3]
+    return float(x), float(y), float(z)

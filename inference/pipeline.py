@@ -1,0 +1,215 @@
+"""The main job, whole: `Study -> Exam -> ModelInput -> Segmentation -> Findings -> Report`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marrowmap.data.errors import ReportFileError
+from marrowmap.data.exam import Exam, Sequence
+from marrowmap.data.model_input import ModelInput, to_model_input
+from marrowmap.data.read import read_exam
+from marrowmap.data.selection import Choices
+from marrowmap.inference.assemble import build_report
+from marrowmap.inference.clinical import ClinicalInput, read_clinical
+from marrowmap.inference.describe import FindingSettings, describe
+from marrowmap.inference.findings import Findings
+from marrowmap.inference.measure import channel
+from marrowmap.inference.report.pictures import ReportImages
+from marrowmap.inference.report.write import LabelledMap, write_outputs
+from marrowmap.inference.revise import write_images
+from marrowmap.inference.segment import SegmentSettings, segment
+from marrowmap.models.bundle import Bundle, load_bundle
+from marrowmap.models.engine import Engine, open_engine
+from marrowmap.models.windows import plan_windows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferSettings:
+    """How `infer` works; recorded in the report.
+
+    Attributes:
+        clinical: Clinical file (YAML or JSON); None leaves every clinical field unknown.
+        weights: Folder of a bundle; None for the shipped one.
+        device: `auto`, `cpu`, `cuda` or `cuda:n`.
+        threads: CPU threads of the engine; None for all.
+        series: Series that the user names for a sequence (DICOM only).
+        study_uid: Which study, where a folder holds several.
+        windows: How the exam is cut into windows.
+        findings: Every cut-off between the network's maps and the findings.
+    """
+
+    clinical: Path | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+    series: Choices = field(default_factory=Choices)
+    study_uid: str = ""
+    windows: SegmentSettings = field(default_factory=SegmentSettings)
+    findings: FindingSettings = field(default_factory=FindingSettings)
+
+
+class Stopwatch:
+    """Seconds by stage, in the order of the stages."""
+
+    def __init__(self) -> None:
+        """Start with no stage."""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage and log its end."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+        logger.info("%s: %.1f s", name, self.seconds[name])
+
+
+def infer(study: Path, out: Path, settings: InferSettings | None = None) -> dict[str, Any]:
+    """Find, measure and stage the lesions of a study and write everything into a folder.
+
+    What can be refused early is refused first: clinical file, weights and device, then the study.
+
+    Args:
+        study: DICOM folder, zip, or a folder of NIfTI files named by sequence.
+        out: Folder to make or to refresh; written whole or not at all.
+        settings: How.
+
+    Returns:
+        The report as written to `report.json`. Nothing found is a normal result.
+
+    Raises:
+        MarrowmapError: If the study, clinical file, weights or device cannot be used; one clear line.
+    """
+    settings = settings or InferSettings()
+    watch = Stopwatch()
+    _refuse_file(out)
+    clinical = read_clinical(settings.clinical) if settings.clinical else ClinicalInput()
+    with watch.stage("load_network"):
+        bundle = load_bundle(settings.weights)
+        engine = open_engine(bundle, settings.device, settings.threads)
+    with watch.stage("read_study"):
+        exam = read_exam(study, settings.series, settings.study_uid)
+    with watch.stage("prepare"):
+        model_input = to_model_input(exam, bundle.input)
+    with watch.stage("segment"):
+        segmentation = segment(model_input, engine, settings.windows)
+    with watch.stage("describe"):
+        findings = describe(
+            segmentation,
+            model_input,
+            exam,
+            lesion_threshold=bundle.lesion_threshold,
+            settings=settings.findings,
+        )
+    run = {"program_version": version("marrowmap"), "settings": _recorded(settings), "seconds": watch.seconds}
+    report = build_report(findings, exam, model_input, model_json(bundle, engine), clinical, run)
+    with watch.stage("write"):
+        images = report_images(findings, model_input)
+        write_outputs(out, report, images, output_maps(findings), also=[partial(write_images, images=images)])
+    report["run"]["seconds"] = dict(watch.seconds)
+    return report
+
+
+def plan(study: Path, settings: InferSettings | None = None) -> dict[str, Any]:
+    """Return what `infer` would do with a study, without running the network or writing a file.
+
+    Args:
+        study: DICOM folder, zip, or a folder of NIfTI files.
+        settings: As for `infer`.
+
+    Raises:
+        MarrowmapError: As `infer` would.
+    """
+    settings = settings or InferSettings()
+    if settings.clinical:
+        read_clinical(settings.clinical)
+    bundle = load_bundle(settings.weights)
+    engine = open_engine(bundle, settings.device, settings.threads)
+    exam = read_exam(study, settings.series, settings.study_uid)
+    model_input = to_model_input(exam, bundle.input)
+    windows = plan_windows(model_input.body, bundle.patch_size, settings.windows.overlap)
+    return {
+        "sequences": sorted(str(sequence) for sequence in exam.volumes),
+        "warnings": [warning.text for warning in exam.warnings],
+        "grid": {"shape": list(model_input.grid.shape), "spacing_mm": list(model_input.grid.spacing_mm)},
+        "windows": len(windows) * (2 if settings.windows.is_mirrored else 1),
+        "engine": engine.name,
+        "device": engine.device,
+        "peak_memory_mb": planned_memory_mb(exam, model_input),
+    }
+
+
+def planned_memory_mb(exam: Exam, model_input: ModelInput) -> int:
+    """Return about how much memory `infer` needs: volumes, channels, sums of logits, 600 MB of its own."""
+    volumes = sum(volume.array.nbytes for volume in exam.volumes.values())
+    voxels = int(np.prod(model_input.grid.shape))
+    # Ten summed logits and a weight, then probability, labels and ADC, each 4 bytes a voxel.
+    return round((volumes + model_input.array.nbytes + voxels * 4 * 14) / 1e6) + 600
+
+
+def model_json(bundle: Bundle, engine: Engine) -> dict[str, Any]:
+    """Return the `model` object of the report."""
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "sha256": bundle.sha256,
+        "engine": engine.name,
+        "device": engine.device,
+        "trained_on": bundle.trained_on,
+        "intended_use": bundle.intended_use,
+        "lesion_threshold": bundle.lesion_threshold,
+    }
+
+
+def report_images(findings: Findings, model_input: ModelInput) -> ReportImages:
+    """Return the volumes that the report shows, on the common grid."""
+    return ReportImages(
+        dwi_high=model_input.channel(Sequence.DWI_HIGH),
+        t1=channel(model_input, Sequence.T1),
+        stir=channel(model_input, Sequence.STIR),
+        lesion_labels=findings.lesion_labels,
+        spacing_mm=findings.grid.spacing_mm,
+    )
+
+
+def output_maps(findings: Findings) -> dict[str, LabelledMap]:
+    """Return the maps to write, by file stem; no ADC file where there is no ADC."""
+    affine = findings.grid.affine_ras_mm
+    maps: dict[str, LabelledMap] = {
+        "lesions": (findings.lesion_labels, affine),
+        "regions": (findings.regions, affine),
+        "lesion_probability": (findings.lesion_probability, affine),
+    }
+    if findings.adc is not None:
+        maps["adc"] = (findings.adc, affine)
+    return maps
+
+
+def _recorded(settings: InferSettings) -> dict[str, Any]:
+    """Return the settings for the report; of paths the last name only, a folder may hold a person's name."""
+    return {
+        "clinical": settings.clinical is not None,
+        "weights": settings.weights.name if settings.weights else None,
+        "device": settings.device,
+        "threads": settings.threads,
+        "series": settings.series,
+        "windows": settings.windows,
+        "findings": settings.findings,
+    }
+
+
+def _refuse_file(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ReportFileError(f"need a folder to write to, found the file {out.name}; name another")

@@ -1,0 +1,201 @@
+"""The reader decides: lesions are rejected or accepted, and everything downstream is recomputed."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from marrowmap.data.errors import ReportFileError
+from marrowmap.data.exam import Array3D
+from marrowmap.data.grid import Grid
+from marrowmap.inference.alerts import femur_top_mm, find_alerts
+from marrowmap.inference.assemble import stage_report
+from marrowmap.inference.biopsy import propose_biopsy
+from marrowmap.inference.burden import measure_burden
+from marrowmap.inference.clinical import clinical_from_mapping
+from marrowmap.inference.counts import count_lesions
+from marrowmap.inference.findings import Lesion
+from marrowmap.inference.findings_json import lesion_from_json, to_json
+from marrowmap.inference.pattern import pattern_from_evidence
+from marrowmap.inference.report.pictures import ReportImages
+from marrowmap.inference.report.report_json import read_report
+
+Decision = Literal["accept", "reject"]
+
+#: The volumes that the report shows, kept beside it so that a revision can draw its pictures again.
+IMAGES_FILE = "images.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportMaps:
+    """The maps that `infer` wrote beside a report.
+
+    Attributes:
+        lesion_labels: uint16 `(i, j, k)`.
+        regions: uint8 `(i, j, k)`.
+        adc: float32 `(i, j, k)` in um2/s, None when the exam had none.
+        grid: Shape and affine of the maps.
+    """
+
+    lesion_labels: npt.NDArray[np.uint16]
+    regions: npt.NDArray[np.uint8]
+    adc: Array3D | None
+    grid: Grid
+
+
+def recompute(
+    report: Mapping[str, Any], decisions: Mapping[int, Decision], maps: ReportMaps
+) -> dict[str, Any]:
+    """Return the report after a reader's decisions; the given one is left as it is.
+
+    An accepted lesion becomes certain and loses its suspected benign mark; a rejected one stays in the
+    list, marked, and counts nowhere. Counts, burden, pattern, alerts, biopsy candidates and staging
+    follow. Decisions of earlier revisions stay unless a new one names the same lesion.
+
+    Args:
+        report: What `infer` or an earlier revision wrote.
+        decisions: By lesion id.
+        maps: The maps beside the report.
+
+    Raises:
+        ReportFileError: If a lesion does not exist.
+    """
+    lesions = tuple(lesion_from_json(entry) for entry in report["lesions"])
+    _refuse_unknown(decisions, lesions)
+    lesions = tuple(_decided(lesion, decisions.get(lesion.id)) for lesion in lesions)
+    pattern = pattern_from_evidence(lesions, dict(report["pattern"]["evidence"]))
+    coverage, femur_top = report["study"]["coverage"], femur_top_mm(maps.regions, maps.grid)
+    burden = measure_burden(lesions, maps.lesion_labels, maps.regions, maps.adc, maps.grid)
+    revised = {
+        **report,
+        "lesions": to_json(lesions),
+        "counts": to_json(count_lesions(lesions)),
+        "burden": to_json(burden),
+        "pattern": to_json(pattern),
+        "alerts": to_json(find_alerts(lesions, pattern, coverage, femur_top)),
+        "biopsy_candidates": to_json(propose_biopsy(lesions)),
+        "revision": _revision(report, decisions),
+    }
+    revised["staging"] = stage_report(revised, clinical_from_mapping(report.get("clinical") or {}))
+    return revised
+
+
+def revise_folder(out: Path, decisions: Mapping[int, Decision]) -> dict[str, Any]:
+    """Revise an output folder of `infer` in place and return its new report.
+
+    Args:
+        out: Folder with `report.json` and its maps.
+        decisions: By lesion id.
+
+    Raises:
+        ReportFileError: If a file of the folder is missing or a lesion does not exist.
+    """
+    from marrowmap.inference.report.write import write_outputs
+
+    maps = read_maps(out)
+    report = recompute(read_report(out), decisions, maps)
+    probability, affine = _read_map(out / "lesion_probability.nii.gz")
+    written = {
+        "lesions": (maps.lesion_labels, affine),
+        "regions": (maps.regions, affine),
+        "lesion_probability": (probability, affine),
+        **({} if maps.adc is None else {"adc": (maps.adc, affine)}),
+    }
+    write_outputs(out, report, read_images(out, maps), written)
+    return report
+
+
+def read_maps(out: Path) -> ReportMaps:
+    """Read the maps beside a report.
+
+    Raises:
+        ReportFileError: If a map is missing.
+    """
+    labels, affine = _read_map(out / "lesions.nii.gz")
+    regions, _ = _read_map(out / "regions.nii.gz")
+    adc = _read_map(out / "adc.nii.gz")[0].astype(np.float32) if (out / "adc.nii.gz").exists() else None
+    i, j, k = labels.shape
+    return ReportMaps(
+        lesion_labels=np.rint(labels).astype(np.uint16),
+        regions=np.rint(regions).astype(np.uint8),
+        adc=adc,
+        grid=Grid(shape=(i, j, k), affine_ras_mm=affine),
+    )
+
+
+def write_images(folder: Path, images: ReportImages) -> None:
+    """Keep the volumes that the report shows, each in 256 steps."""
+    kept = {}
+    for name in ("dwi_high", "t1", "stir"):
+        volume = getattr(images, name)
+        if volume is not None:
+            scale = 255.0 / max(float(volume.max()), 1e-9)
+            kept[name] = np.rint(volume * np.float32(scale)).astype(np.uint8)
+    # As numpy's own savez_compressed, but at the level that is three times as fast and as good on noise.
+    with zipfile.ZipFile(folder / IMAGES_FILE, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, volume in kept.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, volume, allow_pickle=False)
+
+
+def read_images(out: Path, maps: ReportMaps) -> ReportImages:
+    """Read the volumes that the report shows back.
+
+    Raises:
+        ReportFileError: If they are missing.
+    """
+    path = out / IMAGES_FILE
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            volumes = {name: kept[name].astype(np.float32) for name in kept.files}
+        return ReportImages(
+            dwi_high=volumes["dwi_high"],
+            t1=volumes.get("t1"),
+            stir=volumes.get("stir"),
+            lesion_labels=maps.lesion_labels,
+            spacing_mm=maps.grid.spacing_mm,
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise ReportFileError(f"need {IMAGES_FILE} beside the report; run infer again") from error
+
+
+def _read_map(path: Path) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.float64]]:
+    from marrowmap.data.nifti import read_nifti
+
+    if not path.is_file():
+        raise ReportFileError(f"need {path.name} beside the report; name the output folder of `infer`")
+    return read_nifti(path)
+
+
+def _refuse_unknown(decisions: Mapping[int, Decision], lesions: tuple[Lesion, ...]) -> None:
+    known = {lesion.id for lesion in lesions}
+    unknown = sorted(set(decisions) - known)
+    if unknown:
+        found = f"1 to {max(known)}" if known else "none"
+        raise ReportFileError(f"no lesion {unknown[0]}: the report lists {found}; correct the ids")
+
+
+def _decided(lesion: Lesion, decision: Decision | None) -> Lesion:
+    if decision == "reject":
+        return replace(lesion, certainty="rejected")
+    if decision == "accept":
+        return replace(lesion, certainty="certain", suspected_benign=None)
+    return lesion
+
+
+def _revision(report: Mapping[str, Any], decisions: Mapping[int, Decision]) -> dict[str, list[int]]:
+    """Return which lesions readers have rejected and accepted so far."""
+    before = report.get("revision") or {}
+    so_far: dict[int, Decision] = {number: "reject" for number in before.get("rejected", ())}
+    so_far |= {number: "accept" for number in before.get("accepted", ())}
+    so_far |= decisions
+    return {
+        "rejected": sorted(number for number, decision in so_far.items() if decision == "reject"),
+        "accepted": sorted(number for number, decision in so_far.items() if decision == "accept"),
+    }
