@@ -1,0 +1,116 @@
+"""Folders of predictions against folders of references."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marrowmap.data.errors import StudyError
+from marrowmap.data.nifti import write_nifti
+from marrowmap.scripts.evaluate import main
+from marrowmap.training.evaluate import evaluate, score_exam, table
+
+Box = tuple[slice, slice, slice]
+
+
+def cube(start: int, stop: int) -> Box:
+    return slice(start, stop), slice(start, stop), slice(start, stop)
+
+
+LESION = cube(4, 8)
+
+
+def labels(*boxes: Box, shape: tuple[int, int, int] = (20, 20, 20)) -> np.ndarray:
+    array = np.zeros(shape, dtype=np.uint16)
+    for number, box in enumerate(boxes, start=1):
+        array[box] = number
+    return array
+
+
+def write_reference(folder: Path, lesions: np.ndarray, spacing: float = 2.0, simulated: bool = True) -> None:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    write_nifti(folder / "truth_lesions.nii.gz", lesions, affine)
+    write_nifti(folder / "truth_regions.nii.gz", (lesions > 0).astype(np.uint8) * 4, affine)
+    if simulated:
+        items = [{"id": int(n), "longest_diameter_mm": 12.0} for n in np.unique(lesions) if n]
+        (folder / "truth.json").write_text(json.dumps({"seed": 20_000, "pattern": "focal", "lesions": items}))
+
+
+def write_prediction(folder: Path, lesions: np.ndarray, spacing: float = 2.0) -> None:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    write_nifti(folder / "lesions.nii.gz", lesions, affine)
+    write_nifti(folder / "regions.nii.gz", (lesions > 0).astype(np.uint8) * 4, affine)
+
+
+def test_a_perfect_prediction_is_perfect(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels(LESION))
+    write_prediction(tmp_path / "p", labels(LESION))
+    summary = evaluate(tmp_path / "p", tmp_path / "r").summary
+    assert summary["sensitivity_10_mm"] == 1.0
+    assert summary["lesion_dice"] == 1.0
+    assert summary["region_dice"]["lumbar_spine"] == 1.0
+    assert summary["volume_error_ml"] == 0.0
+    assert summary["lesions_by_size"]["10-15 mm"] == [1, 1]
+
+
+def test_an_empty_prediction_misses_and_a_wrong_one_is_false(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r" / "a", labels(LESION))
+    write_reference(tmp_path / "r" / "b", labels())
+    write_prediction(tmp_path / "p" / "a", labels())
+    write_prediction(tmp_path / "p" / "b", labels(cube(12, 15)))
+    summary = evaluate(tmp_path / "p", tmp_path / "r").summary
+    assert summary["exams"] == 2
+    assert summary["sensitivity_focal"] == 0.0
+    assert summary["false_positives_per_exam"] == 0.5
+    assert summary["absolute_volume_error_ml"] == pytest.approx((64 + 27) * 0.008 / 2)
+
+
+def test_exams_without_any_lesion_have_no_sensitivity_rather_than_a_perfect_one(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels())
+    write_prediction(tmp_path / "p", labels())
+    summary = evaluate(tmp_path / "p", tmp_path / "r").summary
+    assert summary["sensitivity_focal"] is None
+    assert summary["lesion_dice"] is None
+    assert summary["count_band_right"] == 1.0
+
+
+def test_a_reference_on_a_finer_grid_is_brought_to_the_predictions(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", np.repeat(np.repeat(np.repeat(labels(LESION), 2, 0), 2, 1), 2, 2), 1.0)
+    write_prediction(tmp_path / "p", labels(LESION))
+    score = score_exam(tmp_path / "p", tmp_path / "r")
+    assert score.lesion_dice > 0.6
+    assert score.matches.found == {1: True}
+
+
+def test_an_annotators_mask_without_instances_is_split_into_lesions(tmp_path: Path) -> None:
+    mask = labels(LESION) + labels(cube(14, 17))
+    write_reference(tmp_path / "r", mask, simulated=False)
+    write_prediction(tmp_path / "p", labels(LESION))
+    score = score_exam(tmp_path / "p", tmp_path / "r")
+    assert sorted(score.matches.found.values()) == [False, True]
+    assert not score.is_simulated
+
+
+def test_the_table_says_simulated_and_names_the_human_figure(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels(LESION))
+    write_prediction(tmp_path / "p", labels(LESION))
+    text = table(evaluate(tmp_path / "p", tmp_path / "r"))
+    assert "1 simulated exam" in text
+    assert "0.32 (real myeloma diffusion MRI)" in text
+
+
+def test_folders_that_do_not_match_are_refused(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r" / "a", labels(LESION))
+    write_prediction(tmp_path / "p" / "b", labels(LESION))
+    with pytest.raises(StudyError, match="no folders of the same name"):
+        evaluate(tmp_path / "p", tmp_path / "r")
+
+
+def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_reference(tmp_path / "r", labels(LESION))
+    write_prediction(tmp_path / "p", labels(LESION))
+    assert main([str(tmp_path / "p"), str(tmp_path / "r"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["summary"]["is_simulated"] is True
+    assert printed["exams"][0]["lesions_found"] == 1

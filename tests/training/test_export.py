@@ -1,0 +1,82 @@
+"""From a toy run to a bundle that the engine runs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marrowmap.data.errors import BundleError, SeedError, SettingsError
+from marrowmap.models.bundle import load_bundle
+from marrowmap.models.engine import open_engine
+from marrowmap.models.unet import UNetSettings
+from marrowmap.training.config import TrainSettings
+from marrowmap.training.export import ExportSettings, export, load_averaged, read_run
+from marrowmap.training.operating_point import OperatingPoint, choose_threshold, without_specks
+from marrowmap.training.toy import toy_exam
+from marrowmap.training.train import train
+
+
+def point(threshold: float, found: int, false_positives: int) -> OperatingPoint:
+    return OperatingPoint(
+        threshold=threshold,
+        found=found,
+        lesions=10,
+        false_positives=false_positives,
+        exams=2,
+        lesion_dice=0.5,
+    )
+
+
+def test_a_run_becomes_a_bundle_with_the_same_answers(small_run: TrainSettings, tmp_path: Path) -> None:
+    import torch
+
+    train(small_run, make=toy_exam)
+    bundle = export(small_run.run, tmp_path / "bundle", ExportSettings(validation_exams=1), make=toy_exam)
+    assert load_bundle(tmp_path / "bundle").sha256 == bundle.sha256
+    assert "2 simulated exams" in bundle.trained_on
+    assert "simulated" in (tmp_path / "bundle" / "model_card.md").read_text()
+    patch = np.random.default_rng(0).random((5, 16, 16, 24), dtype=np.float32)
+    network, steps = load_averaged(small_run.run, read_run(small_run.run))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(patch)[None])[0].numpy()
+    np.testing.assert_allclose(open_engine(bundle, "cpu", 1).run(patch), expected, atol=0.05)
+    assert steps == 6
+
+
+def test_a_new_run_can_start_from_a_bundle(small_run: TrainSettings, tmp_path: Path) -> None:
+    train(small_run, make=toy_exam)
+    export(small_run.run, tmp_path / "bundle", ExportSettings(validation_exams=0))
+    again = replace(small_run, run=tmp_path / "again", init_from=tmp_path / "bundle", max_steps=1)
+    assert train(again, make=toy_exam) is not None
+    other = replace(again, run=tmp_path / "other", network=UNetSettings(features=(8, 16, 32)))
+    with pytest.raises(BundleError, match="another shape"):
+        train(other, make=toy_exam)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="name the folder of a run"):
+        export(tmp_path, tmp_path / "bundle", ExportSettings())
+
+
+def test_a_threshold_is_never_chosen_on_test_exams() -> None:
+    with pytest.raises(SeedError, match="validation needs seeds"):
+        ExportSettings(first_validation_seed=20_000)
+
+
+def test_the_threshold_with_the_highest_f1_wins() -> None:
+    points = [point(0.3, 9, 12), point(0.5, 8, 2), point(0.7, 4, 0)]
+    assert points[1].f1 == pytest.approx(16 / 20)
+    assert choose_threshold(points).threshold == 0.5
+
+
+def test_of_equal_thresholds_the_lowest_wins() -> None:
+    assert choose_threshold([point(0.5, 8, 2), point(0.3, 8, 2)]).threshold == 0.3
+
+
+def test_specks_are_left_out() -> None:
+    mask = np.zeros((10, 10, 10), dtype=bool)
+    mask[0, 0, 0] = True  # 0.016 ml at 2.5 mm
+    mask[5:7, 5:7, 5:7] = True  # 0.125 ml
+    assert (without_specks(mask, (2.5, 2.5, 2.5)) > 0).sum() == 8
+    assert not without_specks(np.zeros((3, 3, 3), dtype=bool), (2.5, 2.5, 2.5)).any()

@@ -1,0 +1,246 @@
+"""What a training run is: one typed value, from YAML and the command line, written whole into the run.
+
+`marrowmap train --help` prints every field. Units are in the names; a field without one is a count,
+a fraction or a factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from marrowmap.data.errors import SettingsError
+from marrowmap.data.model_input import ModelInputSettings
+from marrowmap.data.seeds import (
+    TRAINING_SEEDS,
+    VALIDATION_SEEDS,
+    require_training_seeds,
+    require_validation_seeds,
+)
+from marrowmap.models.unet import UNetSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """Which exams are learned from, where they are kept and how patches are drawn.
+
+    Attributes:
+        exams: Number of simulated training exams.
+        first_seed: Seed of the first one; the others count up.
+        validation_exams: Number of simulated validation exams.
+        first_validation_seed: Seed of the first one.
+        cache: Folder that keeps prepared exams; about 100 MB an exam.
+        mode: `fixed` prepares every exam before the first step and is deterministic; `growing` starts
+            with `start_exams` and takes up new ones as they arrive, so its patches depend on the clock.
+        start_exams: Exams that `growing` waits for.
+        workers: Processes that simulate; 0 simulates in the training process (`fixed` only).
+        patch_size: Voxels of a patch along `(i, j, k)`; long along the spine.
+        near_lesion: Fraction of patches around a voxel of a lesion, each lesion equally likely.
+        on_skeleton: Fraction around any voxel of the skeleton; the rest is anywhere in the body.
+        smallest_lesion_mm: Lesions below this longest diameter are neither right nor wrong: they are no
+            focal lesions by definition, and one or two voxels cannot be told from noise.
+    """
+
+    exams: int = 60
+    first_seed: int = TRAINING_SEEDS.start
+    validation_exams: int = 4
+    first_validation_seed: int = VALIDATION_SEEDS.start
+    cache: Path = Path(".cache/simulated")
+    mode: Literal["fixed", "growing"] = "fixed"
+    start_exams: int = 8
+    workers: int = 1
+    patch_size: tuple[int, int, int] = (64, 64, 96)
+    near_lesion: float = 0.45
+    on_skeleton: float = 0.35
+    smallest_lesion_mm: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse seeds of another set and fractions that do not add up.
+
+        Raises:
+            SeedError: If a training or validation seed lies outside its set.
+            SettingsError: If a number is out of its range.
+        """
+        require_training_seeds(self.training_seeds)
+        require_validation_seeds(self.validation_seeds)
+        _require(self.exams >= 1, f"exams needs 1 or more, found {self.exams}")
+        _require(self.workers >= 0, f"workers needs 0 or more, found {self.workers}")
+        is_fraction = (
+            min(self.near_lesion, self.on_skeleton) >= 0 and self.near_lesion + self.on_skeleton <= 1
+        )
+        _require(is_fraction, "near_lesion and on_skeleton need fractions that sum to 1 or less; lower one")
+        _require(
+            self.mode == "fixed" or self.workers >= 1,
+            "mode growing needs workers of 1 or more, found 0; set workers or use mode fixed",
+        )
+
+    @property
+    def training_seeds(self) -> range:
+        """Seeds of the training exams."""
+        return range(self.first_seed, self.first_seed + self.exams)
+
+    @property
+    def validation_seeds(self) -> range:
+        """Seeds of the validation exams."""
+        return range(self.first_validation_seed, self.first_validation_seed + self.validation_exams)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """How a patch is varied beyond what the simulator varies; probabilities are per patch.
+
+    Attributes:
+        flip: Probability of a left-right flip.
+        gain: Standard deviation of the logarithm of each signal channel's gain.
+        gamma: Standard deviation of the logarithm of each signal channel's exponent.
+        intensity: Probability that gain, gamma and bias field are applied at all.
+        bias: Largest logarithm of the smooth field over a patch.
+        noise: Largest standard deviation of added noise, network units.
+        drop_channel: Probability of dropping each of T1, STIR, fat fraction and ADC.
+        shift: Probability that each anatomical channel is displaced by one voxel.
+    """
+
+    flip: float = 0.5
+    gain: float = 0.12
+    gamma: float = 0.15
+    intensity: float = 0.6
+    bias: float = 0.25
+    noise: float = 0.05
+    drop_channel: float = 0.08
+    shift: float = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What is minimised.
+
+    Attributes:
+        lesion_dice: Weight of the lesion Dice over the batch.
+        lesion_entropy: Weight of the lesion cross-entropy.
+        positive_weight: Weight of a lesion voxel against any other in the cross-entropy.
+        hard_fraction: Fraction of the voxels, the most wrong ones, that the lesion cross-entropy counts.
+        region_dice: Weight of the mean region Dice.
+        region_entropy: Weight of the region cross-entropy.
+        region_stride: Regions are compared at every n-th voxel per axis, at a phase that changes with
+            the step: they are smooth, and nine channels at full resolution cost a fifth of the step.
+    """
+
+    lesion_dice: float = 1.0
+    lesion_entropy: float = 1.0
+    positive_weight: float = 2.0
+    hard_fraction: float = 0.01
+    region_dice: float = 0.5
+    region_entropy: float = 0.5
+    region_stride: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserSettings:
+    """How it is minimised: AdamW, a warm-up, then a cosine to nearly zero, and averaged weights.
+
+    Attributes:
+        learning_rate: Highest learning rate.
+        warm_up: Fraction of the run in which the learning rate rises.
+        final_rate: Last learning rate, as a fraction of the highest.
+        weight_decay: AdamW's.
+        gradient_norm: Gradients are clipped to this norm.
+        ema_decay: Decay of the averaged weights, which are validated and exported.
+    """
+
+    learning_rate: float = 3e-3
+    warm_up: float = 0.04
+    final_rate: float = 0.01
+    weight_decay: float = 1e-3
+    gradient_norm: float = 5.0
+    ema_decay: float = 0.998
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """A whole training run.
+
+    Attributes:
+        run: Folder of the run: settings, metrics, checkpoints. It is made.
+        seed: Seed of weights, patches and augmentation.
+        max_steps: Optimiser steps; the schedule ends here.
+        max_minutes: Wall-clock budget, or None. The schedule ends at whichever comes first, so a run
+            that ends by the clock is not repeatable bit by bit.
+        batch_size: Patches a step. With 1, torch leaves its fast convolutions on the CPU.
+        threads: CPU threads of torch; None leaves torch's choice.
+        device: `auto` takes a GPU when there is one.
+        log_every_s: Seconds between progress lines.
+        checkpoint_every_minutes: Minutes between checkpoints; the last two are kept.
+        validate_every: Steps between validations on fixed patches.
+        validation_patches: Patches of each validation exam.
+        resume: Continue the run in `run` from its last checkpoint, exactly where it stopped.
+        init_from: Bundle whose weights to start from.
+        prepare_only: Prepare the exams in the cache and stop.
+        network: The network's shape.
+        model_input: The working grid and the channels' scaling.
+        stream: Exams and patches.
+        augment: Variation of patches.
+        loss: What is minimised.
+        optimiser: How.
+    """
+
+    run: Path = Path("runs/default")
+    seed: int = 0
+    max_steps: int = 6000
+    max_minutes: float | None = None
+    batch_size: int = 2
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every_s: float = 15.0
+    checkpoint_every_minutes: float = 5.0
+    validate_every: int = 300
+    validation_patches: int = 6
+    resume: bool = False
+    init_from: Path | None = None
+    prepare_only: bool = False
+    network: UNetSettings = field(default_factory=UNetSettings)
+    model_input: ModelInputSettings = field(default_factory=ModelInputSettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse a run that could not work.
+
+        Raises:
+            SettingsError: If the patch does not fit the network or a count is not positive.
+        """
+        multiple = self.network.patch_multiple
+        sides = self.stream.patch_size
+        _require(
+            all(side % multiple == 0 and side > 0 for side in sides),
+            f"patch_size needs multiples of {multiple} for this number of features, found {sides}",
+        )
+        _require(
+            min(self.max_steps, self.batch_size, self.validate_every) >= 1,
+            "max_steps, batch_size and validate_every need 1 or more; found one below 1",
+        )
+        _require(
+            self.max_minutes is None or self.max_minutes > 0, "max_minutes needs to be positive, or left out"
+        )
+
+
+def as_plain(settings: object) -> dict[str, Any]:
+    """Return a settings dataclass as words and numbers for YAML or JSON (paths become text)."""
+    plain = _plain(asdict(settings))  # type: ignore[call-overload]  # every settings object is a dataclass
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _require(is_met: bool, message: str) -> None:
+    if not is_met:
+        raise SettingsError(message)

@@ -1,0 +1,113 @@
+"""What the network is told: Dice and cross-entropy for lesions and for regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE
+from marrowmap.training.config import LossSettings
+
+#: Added to both sides of a Dice ratio, in voxels: a patch without lesion must not divide by zero,
+#: and one false voxel in it must not cost everything.
+SMOOTH_VOXELS = 10.0
+
+#: Lesion label of voxels that are neither right nor wrong: nodules below the size that counts.
+IGNORED = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossParts:
+    """The terms of the loss, unweighted, and their weighted sum.
+
+    Attributes:
+        total: Scalar that is minimised.
+        lesion_dice: 1 - Dice of the lesion over the batch.
+        lesion_entropy: Mean cross-entropy of the lesion.
+        region_dice: 1 - mean Dice of the regions in the batch.
+        region_entropy: Mean cross-entropy of the regions.
+    """
+
+    total: torch.Tensor
+    lesion_dice: torch.Tensor
+    lesion_entropy: torch.Tensor
+    region_dice: torch.Tensor
+    region_entropy: torch.Tensor
+
+
+def segmentation_loss(
+    logits: torch.Tensor,
+    lesion: torch.Tensor,
+    regions: torch.Tensor,
+    settings: LossSettings,
+    *,
+    phase: int = 0,
+) -> LossParts:
+    """Return the loss of a batch.
+
+    Args:
+        logits: float `(n, 1 + regions, i, j, k)`.
+        lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
+        regions: uint8 `(n, i, j, k)`.
+        settings: Weights.
+        phase: Which of the `region_stride ** 3` lattices the regions are compared on.
+    """
+    counts = lesion != IGNORED
+    lesion_logit, target = logits[:, LESION_CHANNEL].float(), (lesion == 1).float()
+    lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3))
+    lesion_entropy = _hard_entropy(lesion_logit, target, counts, settings)
+    lattice = _lattice(settings.region_stride, phase)
+    region_logits = logits[:, REGION_CHANNEL_SLICE][(..., *lattice)].float()
+    region_dice, region_entropy = _region_terms(region_logits, regions[(..., *lattice)].long())
+    total = (
+        settings.lesion_dice * lesion_dice
+        + settings.lesion_entropy * lesion_entropy
+        + settings.region_dice * region_dice
+        + settings.region_entropy * region_entropy
+    )
+    return LossParts(
+        total=total,
+        lesion_dice=lesion_dice,
+        lesion_entropy=lesion_entropy,
+        region_dice=region_dice,
+        region_entropy=region_entropy,
+    )
+
+
+def _hard_entropy(
+    logit: torch.Tensor, target: torch.Tensor, counts: torch.Tensor, settings: LossSettings
+) -> torch.Tensor:
+    """Return the mean cross-entropy of the voxels that are most wrong.
+
+    One voxel in ten thousand is lesion: the mean over all voxels is nearly zero from the start, that
+    over the hardest ones is not, and they are the lesions' edges and what looks like a lesion.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(
+        logit, target, pos_weight=logit.new_tensor(settings.positive_weight), reduction="none"
+    )
+    hardest = max(1, int(settings.hard_fraction * entropy.numel()))
+    return (entropy * counts).flatten().topk(hardest, sorted=False).values.mean()
+
+
+def _lattice(stride: int, phase: int) -> tuple[slice, slice, slice]:
+    i, j, k = phase % stride, phase // stride % stride, phase // stride**2 % stride
+    return slice(i, None, stride), slice(j, None, stride), slice(k, None, stride)
+
+
+def _region_terms(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return 1 - Dice over the regions that are in the batch (background left out), and cross-entropy."""
+    log_probability = functional.log_softmax(logits, dim=1)
+    entropy = functional.nll_loss(log_probability, target)
+    one_hot = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).float()
+    dice = _dice(log_probability.exp(), one_hot, dims=(0, 2, 3, 4))[1:]
+    is_there = one_hot.sum(dim=(0, 2, 3, 4))[1:] > 0
+    mean = (dice * is_there).sum() / is_there.sum().clamp(min=1)
+    return torch.where(is_there.any(), 1 - mean, torch.zeros_like(mean)), entropy
+
+
+def _dice(probability: torch.Tensor, target: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
+    overlap = (probability * target).sum(dim=dims)
+    sizes = probability.sum(dim=dims) + target.sum(dim=dims)
+    return (2 * overlap + SMOOTH_VOXELS) / (sizes + SMOOTH_VOXELS)

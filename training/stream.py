@@ -1,0 +1,139 @@
+"""Patches without end: which exam, where in it, varied how; each decided by its number alone.
+
+Patch `n` of a run depends on the run's seed and on `n`, so a resumed run sees the same patches as one
+that never stopped. (In mode `growing` also on which exams had arrived.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from marrowmap.training.augment import augment, shifted_crops
+from marrowmap.training.cache import ExamCache, PreparedExam
+from marrowmap.training.config import AugmentSettings, StreamSettings
+from marrowmap.training.losses import IGNORED
+from marrowmap.training.patches import Patch, crop, draw_start
+
+#: Patches between looks into a growing cache.
+LOOK_EVERY = 50
+
+
+class PatchDataset(Dataset[dict[str, torch.Tensor]]):
+    """Training patches by number."""
+
+    def __init__(
+        self,
+        cache: ExamCache,
+        seeds: Sequence[int],
+        settings: StreamSettings,
+        augmentation: AugmentSettings | None,
+        *,
+        seed: int,
+        length: int,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            cache: Where the exams are.
+            seeds: Which of them to use.
+            settings: How patches are drawn.
+            augmentation: How they are varied, None for not at all.
+            seed: Seed of the run.
+            length: Patches that the run can use at most.
+        """
+        self._cache, self._wanted, self._settings = cache, list(seeds), settings
+        self._augmentation, self._seed, self._length = augmentation, seed, length
+        self._exams: dict[int, PreparedExam] = {}
+        self._available = [s for s in self._wanted if s in cache]
+        self._looked = 0
+
+    def __len__(self) -> int:
+        """Return the number of patches of the run."""
+        return self._length
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Return patch `number`: image float32 `(c, i, j, k)`, lesion and regions uint8 `(i, j, k)`."""
+        rng = np.random.default_rng((self._seed, number))
+        exams = self._seeds_at(number)
+        exam = self._exam(exams[int(rng.integers(len(exams)))])
+        start = draw_start(exam, self._settings, rng)
+        patch = self._cut(exam, start, rng)
+        # The copies matter: a flipped view has strides that torch refuses.
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(patch.image)),
+            "lesion": torch.from_numpy(lesion_target(patch.lesions, ignored_lesions(exam, self._settings))),
+            "regions": torch.from_numpy(np.ascontiguousarray(patch.regions)),
+        }
+
+    def _cut(self, exam: PreparedExam, start: tuple[int, int, int], rng: np.random.Generator) -> Patch:
+        size = self._settings.patch_size
+        if self._augmentation is None:
+            return crop(exam, start, size)
+        shifts = shifted_crops(len(exam.present), self._augmentation, rng)
+        return augment(crop(exam, start, size, shifts), self._augmentation, rng)
+
+    def _seeds_at(self, number: int) -> list[int]:
+        is_growing = self._settings.mode == "growing" and len(self._available) < len(self._wanted)
+        if is_growing and number >= self._looked + LOOK_EVERY:
+            self._looked = number
+            self._available = [s for s in self._wanted if s in self._cache]
+        return self._available
+
+    def _exam(self, seed: int) -> PreparedExam:
+        if seed not in self._exams:
+            self._exams[seed] = self._cache.load(seed)
+        return self._exams[seed]
+
+
+def ignored_lesions(exam: PreparedExam, settings: StreamSettings) -> list[int]:
+    """Return the ids of lesions that are too small to count, as far as their diameters are known."""
+    lesions = exam.facts.get("lesions", [])
+    return [lesion["id"] for lesion in lesions if lesion["longest_diameter_mm"] < settings.smallest_lesion_mm]
+
+
+def lesion_target(labels: npt.NDArray[np.uint16], ignored: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Return what the lesion channel should say.
+
+    Args:
+        labels: uint16 `(i, j, k)` lesion ids.
+        ignored: Ids of lesions that are too small to count.
+
+    Returns:
+        uint8 `(i, j, k)`: 1 in a lesion, `losses.IGNORED` in an ignored one, else 0.
+    """
+    target = (labels > 0).astype(np.uint8)
+    if ignored:
+        target[np.isin(labels, ignored)] = IGNORED
+    return target
+
+
+class _From(Sampler[int]):
+    """Numbers from a start to the end.
+
+    Its length is the whole run's: Lightning counts the batches before a resume as done.
+    """
+
+    def __init__(self, start: int, stop: int) -> None:
+        self._numbers, self._stop = range(start, stop), stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return self._stop
+
+
+def patch_loader(
+    dataset: PatchDataset, *, start: int, batch_size: int
+) -> DataLoader[dict[str, torch.Tensor]]:
+    """Return the batches of a run from patch `start` onward.
+
+    No worker processes: cutting a patch costs a tenth of a training step, and on two cores a worker
+    would take its time from the network.
+    """
+    return DataLoader(dataset, batch_size=batch_size, sampler=_From(start, len(dataset)), drop_last=True)

@@ -1,0 +1,55 @@
+"""Fixed patches of validation exams: the same ones at every look, so that the curve means something."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from marrowmap.training.cache import ExamCache
+from marrowmap.training.config import TrainSettings
+from marrowmap.training.patches import Patch, crop, draw_start
+from marrowmap.training.stream import ignored_lesions, lesion_target
+
+#: Validation patches do not change with the run's seed: runs stay comparable.
+PATCH_SEED = 10_000
+
+
+class FixedPatches(Dataset[dict[str, torch.Tensor]]):
+    """A few patches of each validation exam, never varied."""
+
+    def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+        """Cut the patches.
+
+        Args:
+            cache: Where the exams are.
+            settings: Which exams, how many patches, how large.
+        """
+        stream = replace(settings.stream, near_lesion=0.5, on_skeleton=0.5)
+        self._patches: list[tuple[Patch, list[int]]] = []
+        for seed in stream.validation_seeds:
+            exam, rng = cache.load(seed), np.random.default_rng((PATCH_SEED, seed))
+            for _ in range(settings.validation_patches):
+                patch = crop(exam, draw_start(exam, stream, rng), stream.patch_size)
+                self._patches.append((patch, ignored_lesions(exam, stream)))
+
+    def __len__(self) -> int:
+        """Return the number of patches."""
+        return len(self._patches)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        """Return a patch, with lesion ids besides the mask."""
+        patch, ignored = self._patches[number]
+        return {
+            "image": torch.from_numpy(patch.image),
+            "lesion": torch.from_numpy(lesion_target(patch.lesions, ignored)),
+            "lesion_labels": torch.from_numpy(patch.lesions.astype(np.int32)),
+            "regions": torch.from_numpy(patch.regions),
+        }
+
+
+def validation_loader(cache: ExamCache, settings: TrainSettings) -> DataLoader[dict[str, torch.Tensor]]:
+    """Return the fixed patches in batches of the training's size."""
+    return DataLoader(FixedPatches(cache, settings), batch_size=settings.batch_size)
