@@ -1,0 +1,76 @@
+"""`marrowmap revise OUT`: the reader's decision on lesions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from marrowmap.data.errors import SettingsError
+from marrowmap.inference.revise import Decision, revise_folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Reject or accept lesions of an output folder and recompute everything downstream.
+
+    Args:
+        arguments: Command line without the program's name; None takes the process's own.
+
+    Returns:
+        Exit code 0. Errors of the input are raised as `MarrowmapError`.
+    """
+    options = _parser().parse_args(arguments)
+    decisions = decisions_of(reject=options.reject, accept=options.accept)
+    report = revise_folder(options.out, decisions)
+    if options.json:
+        print(json.dumps(report, indent=2))
+        return 0
+    counts, burden = report["counts"], report["burden"]
+    print(
+        f"{len(report['revision']['rejected'])} rejected, {len(report['revision']['accepted'])} accepted: "
+        f"{counts['visible']} lesions ({counts['focal_5mm']} certain of 5 mm or more), "
+        f"{burden['tumour_volume_ml']:.1f} ml; {options.out / 'report.html'}"
+    )
+    return 0
+
+
+def decisions_of(*, reject: str, accept: str) -> dict[int, Decision]:
+    """Return the decision by lesion id.
+
+    Args:
+        reject: Ids with commas or spaces between them.
+        accept: The same.
+
+    Raises:
+        SettingsError: If nothing is decided, an id is no number, or is both rejected and accepted.
+    """
+    rejected, accepted = _ids(reject), _ids(accept)
+    both = sorted(set(rejected) & set(accepted))
+    if both:
+        raise SettingsError(f"lesion {both[0]} is both rejected and accepted; name it once")
+    if not rejected and not accepted:
+        raise SettingsError("need a decision: --reject IDS or --accept IDS, such as --reject 3,5")
+    return {**dict.fromkeys(rejected, "reject"), **dict.fromkeys(accepted, "accept")}
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise SettingsError(f"need lesion ids such as 3,5, found {text}") from error
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="marrowmap revise", description="Reject or accept lesions; recompute.")
+    parser.add_argument("out", type=Path, help="Folder that infer wrote.")
+    parser.add_argument("--reject", type=str, default="", help="Lesion ids, such as 3,5.")
+    parser.add_argument("--accept", type=str, default="", help="Lesion ids, such as 1,2.")
+    parser.add_argument("--json", action="store_true", help="Print the whole report as JSON.")
+    parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
