@@ -101,6 +101,28 @@ def simulate_exam(
     )
     anatomy = anatomy or _built_anatomy(bodies, settings.spacing_mm)
     body = diseased_body(anatomy, diseases, pattern=pattern, settings=settings.disease)
+    return scan_body(anatomy, body, seed, signals=signals, scanners=scanners, settings=settings)
+
+
+def scan_body(
+    anatomy: Anatomy,
+    body: DiseasedBody,
+    seed: int,
+    *,
+    signals: np.random.Generator,
+    scanners: np.random.Generator,
+    settings: SimulationSettings,
+) -> SimulatedExam:
+    """Put a body with its disease into a scanner; a follow-up puts the same one there again.
+
+    Args:
+        anatomy: Tissue and bone maps.
+        body: Materials and lesions on the same grid.
+        seed: Recorded in the truth.
+        signals: Draws the timings that the settings leave open.
+        scanners: Draws the protocol, gains, shifts and noise.
+        settings: What is fixed.
+    """
     signal = settings.signal or draw_signal_settings(signals, field_strength_t=settings.field_strength_t)
     scanner = settings.scanner or draw_scanner_settings(scanners)
     scanner = replace(scanner, sequences=scanner.sequences - settings.missing)
