@@ -63,16 +63,17 @@ _Stations = Mapping[Sequence | float, list[RoleVolume]]
 
 
 def assemble_exam(
-    volumes: Iterable[RoleVolume], study: StudyInfo, warnings: tuple[ExamWarning, ...] = ()
+    volumes: Iterable[RoleVolume], study: StudyInfo, warnings: Iterable[ExamWarning] = ()
 ) -> Exam:
     """Compose the stations of every sequence, choose the b-values and compute an absent ADC.
 
     ADC is computed station by station, before gains are equalised: equalising would bend it.
 
     Args:
-        volumes: All stations of all sequences.
+        volumes: All stations of all sequences. An iterator that keeps none spares memory: a sequence's
+            stations are let go once they are composed.
         study: Where they came from; series and stations by sequence are filled in here.
-        warnings: What the reader already knows; more is added.
+        warnings: What the reader already knows, asked for after the volumes; more is added.
 
     Returns:
         The exam, never below the minimum set.
@@ -88,10 +89,8 @@ def assemble_exam(
         found += adc_disagreement([r.volume for r in roles[Sequence.ADC]], _by_b(stations))
     else:
         roles |= _computed_adc(stations, roles)
-    composed, seams = _composed(roles)
-    found += seams
-    found += frame_warnings({s: [r.frame_of_reference for r in parts] for s, parts in roles.items()})
-    found += quality_warnings(composed, study)
+    stations.clear()
+    frames = frame_warnings({s: [r.frame_of_reference for r in parts] for s, parts in roles.items()})
     filled = replace(
         study,
         series_uids={
@@ -99,18 +98,20 @@ def assemble_exam(
         },
         stations={s: len(parts) for s, parts in roles.items()},
     )
+    composed, seams = _composed(roles)
+    found += [*seams, *frames, *quality_warnings(composed, study)]
     return Exam(volumes=composed, study=filled, warnings=tuple(dict.fromkeys(found)))
 
 
 def _composed(
-    roles: Mapping[Sequence, list[RoleVolume]],
+    roles: dict[Sequence, list[RoleVolume]],
 ) -> tuple[dict[Sequence, Volume], list[ExamWarning]]:
-    """Return one volume a sequence, and what was seen at the seams."""
+    """Return one volume a sequence, and what was seen at the seams; the stations are taken out of `roles`."""
     gains = _dixon_gains(roles)
     composed: dict[Sequence, Volume] = {}
     warnings = []
     for sequence in sorted(roles, key=list(Sequence).index):
-        parts = [role.volume for role in roles[sequence]]
+        parts = [role.volume for role in roles.pop(sequence)]
         shared = gains if sequence in _DIXON and gains and len(gains) == len(parts) else None
         whole = compose_stations(parts, equalise=sequence not in _QUANTITIES, gains=shared)
         composed[sequence] = whole.volume
@@ -133,7 +134,9 @@ def _dixon_gains(roles: Mapping[Sequence, list[RoleVolume]]) -> tuple[float, ...
     return station_gains([role.volume for role in roles[present[0]]])
 
 
-def _in_known_units(volumes: Iterable[RoleVolume]) -> tuple[_Stations, list[ExamWarning]]:
+def _in_known_units(
+    volumes: Iterable[RoleVolume],
+) -> tuple[dict[Sequence | float, list[RoleVolume]], list[ExamWarning]]:
     """Return the stations by sequence or b-value, ADC in um2/s and fat fractions in [0, 1]."""
     stations: dict[Sequence | float, list[RoleVolume]] = defaultdict(list)
     for role in volumes:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from marrowmap.data.csa import csa_values
 from marrowmap.data.tags import first_item, private
 
 _GE_OFFSET = 1_000_000_000
@@ -25,8 +26,6 @@ _SEQUENCE_NAME = re.compile(r"ep_?b(\d+)[a-z#]*(?:\d+)?$", re.IGNORECASE)
 _TEXT = re.compile(
     r"(?:^|[^a-z0-9])b(?:[ _=-]|val(?:ue)?[ _=-]?|wert[ _=-]?)?(\d{1,4})(?![0-9])", re.IGNORECASE
 )
-#: In the CSA header an element is its name padded to 64 bytes, then its items.
-_CSA_NAME = b"B_value\x00"
 _DIRECTIONALITY = {"ISOTROPIC": "trace", "DIRECTIONAL": "directional", "BMATRIX": "directional"}
 
 
@@ -153,13 +152,6 @@ def _sequence_name_b(dataset: Dataset) -> str | None:
 
 
 def _csa_b_value(csa: Any) -> str | None:
-    """Return `B_value` of a Siemens CSA header, read just as far as its first item."""
-    if not isinstance(csa, bytes):
-        return None
-    at = csa.find(_CSA_NAME)
-    if at < 0:
-        return None
-    # 64 name, 4 multiplicity, 4 VR, 4 syngo type, 4 item count, 4 check, then 16 bytes of lengths per item.
-    length = int.from_bytes(csa[at + 84 : at + 88], "little")
-    text = csa[at + 100 : at + 100 + min(length, 32)]
-    return text.split(b"\x00")[0].strip().decode("ascii", "ignore") or None
+    """Return `B_value` of a Siemens CSA header."""
+    values = csa_values(csa, "B_value") if isinstance(csa, bytes) else ()
+    return values[0] if values else None

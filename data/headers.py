@@ -21,7 +21,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
 from marrowmap.data.errors import NoStudyError, StudyError
-from marrowmap.data.quick_header import read_quick_header
+from marrowmap.data.quick_header import ElementCache, convert, read_quick_header
 
 _log = logging.getLogger(__name__)
 
@@ -106,12 +106,14 @@ class Header:
         dataset: The needed elements.
         transfer_syntax: UID of the encoding.
         pixel_offset: Byte at which the pixel element starts, None where it was not found.
+        signature: Equal for files whose elements are equal but for UID, position and number; None if unknown.
     """
 
     source: Source
     dataset: Dataset
     transfer_syntax: str
     pixel_offset: int | None
+    signature: tuple[int, ...] | None = None
 
 
 @contextmanager
@@ -140,11 +142,11 @@ def read_headers(path: Path) -> tuple[list[Header], int]:
         NoStudyError: If the path does not exist or holds no DICOM file.
         StudyError: If a zip cannot be read, or there are too many files.
     """
-    headers, passed_over = [], 0
+    headers, passed_over, cache = [], 0, ElementCache()
     with tolerant():
         for source, stream in _streams(path):
             with stream:
-                header = _read_header(source, stream)
+                header = _read_header(source, stream, cache)
             if header is None:
                 passed_over += 1
             else:
@@ -203,35 +205,36 @@ def _zip_streams(path: Path) -> Iterator[tuple[Source, BinaryIO]]:
         raise StudyError(f"cannot unpack {path.name}: damaged or encrypted; unpack it first") from error
 
 
-def _read_header(source: Source, stream: BinaryIO) -> Header | None:
+def _read_header(source: Source, stream: BinaryIO, cache: ElementCache) -> Header | None:
     """Return the header of one file, None if it is not DICOM or damaged beyond its header."""
-    quick = read_quick_header(stream, _TAG_SET)
+    quick = read_quick_header(stream, _TAG_SET, cache)
     if quick is not None:
-        dataset, syntax, offset = quick.dataset, quick.transfer_syntax, quick.pixel_offset
-    else:
-        stream.seek(0)
-        try:
-            whole = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS)
-            syntax = str(whole.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
-            dataset, offset = whole, _pixel_offset(stream)
-        except InvalidDicomError:
-            return None
-        except Exception as error:
-            # A damaged header makes the reader raise almost anything.
-            _log.warning("passed over a damaged DICOM file (%s)", type(error).__name__)
-            return None
-    _drop_unreadable(dataset)
-    return Header(source=source, dataset=dataset, transfer_syntax=syntax, pixel_offset=offset)
+        return Header(
+            source=source,
+            dataset=quick.dataset,
+            transfer_syntax=quick.transfer_syntax,
+            pixel_offset=quick.pixel_offset,
+            signature=quick.signature,
+        )
+    return _read_unusual(source, stream)
 
 
-def _drop_unreadable(dataset: Dataset) -> None:
-    """Convert every value now; one that cannot be converted counts as absent."""
+def _read_unusual(source: Source, stream: BinaryIO) -> Header | None:
+    """Return the header of a file that needs the general reader, None as above."""
+    stream.seek(0)
+    try:
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS)
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
+        offset = _pixel_offset(stream)
+    except InvalidDicomError:
+        return None
+    except Exception as error:
+        # A damaged header makes the reader raise almost anything.
+        _log.warning("passed over a damaged DICOM file (%s)", type(error).__name__)
+        return None
     for tag in list(dataset.keys()):
-        try:
-            dataset[tag]
-        except Exception as error:
-            _log.warning("left out the damaged value of %s (%s)", tag, type(error).__name__)
-            del dataset[tag]
+        convert(dataset, tag)
+    return Header(source=source, dataset=dataset, transfer_syntax=syntax, pixel_offset=offset)
 
 
 def _pixel_offset(stream: BinaryIO) -> int | None:

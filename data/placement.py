@@ -24,10 +24,12 @@ class Placed:
     Attributes:
         array: float32 `(i, j, k)` block.
         start: Index of the block's first voxel in the common grid.
+        gain: What its values are to be multiplied by; not yet done in `array`.
     """
 
     array: Array3D
     start: tuple[int, int, int]
+    gain: float = 1.0
 
     @property
     def box(self) -> tuple[slice, slice, slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from marrowmap.data.nifti import is_nifti_folder, read_nifti_folder
 from marrowmap.data.pixels import read_stack
 from marrowmap.data.selection import Choices, Part
 from marrowmap.data.stacks import Stack
-from marrowmap.data.study import open_study
+from marrowmap.data.study import Study, open_study
 
 __all__ = ["Choices", "SeriesDescription", "StudyDescription", "describe_study", "read_exam"]
 
@@ -42,17 +43,22 @@ def read_exam(path: Path, choices: Choices | None = None, study_uid: str = "") -
     if is_nifti_folder(path):
         return read_nifti_folder(path)
     study = open_study(path, choices or Choices(), study_uid)
-    volumes, warnings = [], list(study.warnings)
+    warnings = list(study.warnings)
+    return assemble_exam(_role_volumes(study, warnings), study.info, warnings)
+
+
+def _role_volumes(study: Study, warnings: list[ExamWarning]) -> Iterator[RoleVolume]:
+    """Yield the stations of a study; one that cannot be read is left out with a warning, added here."""
     for part in study.parts:
         if part.key is None:
             continue
         try:
-            volumes.append(_role_volume(part))
+            volume = _role_volume(part)
         except StudyError as error:
-            warnings.append(
-                ExamWarning(code="series_unreadable", text=f"left out {part.series.name}: {error}")
-            )
-    return assemble_exam(volumes, study.info, tuple(warnings))
+            text = f"left out {part.series.name}: {error}"
+            warnings.append(ExamWarning(code="series_unreadable", text=text))
+            continue
+        yield volume
 
 
 def _role_volume(part: Part) -> RoleVolume:

@@ -35,12 +35,12 @@ class Seam:
 
 
 def shared_box(a: Placed, b: Placed) -> tuple[Array3D, Array3D]:
-    """Return the two stations' voxels in the box that both cover, possibly empty."""
+    """Return the two stations' voxels in the box that both cover, gains applied, possibly empty."""
     start = np.maximum(a.start, b.start)
     stop = np.minimum(np.add(a.start, a.array.shape), np.add(b.start, b.array.shape))
     stop = np.maximum(stop, start)
     cut = [tuple(slice(s, e) for s, e in zip(start - p.start, stop - p.start, strict=True)) for p in (a, b)]
-    return a.array[cut[0]], b.array[cut[1]]
+    return a.array[cut[0]] * np.float32(a.gain), b.array[cut[1]] * np.float32(b.gain)
 
 
 def body_of(array: Array3D) -> npt.NDArray[np.bool_]:
@@ -52,7 +52,7 @@ def body_of(array: Array3D) -> npt.NDArray[np.bool_]:
 def seams_of(
     placed: list[Placed], ratios: list[float], axis: int, affine: Affine, shape: tuple[int, int, int]
 ) -> tuple[Seam, ...]:
-    """Return what was seen where neighbouring stations meet; stations are already equalised."""
+    """Return what was seen where neighbouring stations meet; their gains are already found."""
     spacing = float(np.linalg.norm(affine[:3, axis]))
     seams = []
     for a, b, ratio in zip(placed[:-1], placed[1:], ratios, strict=True):

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from marrowmap.data.errors import GeometryError, StudyError
 from marrowmap.data.headers import Header
-from marrowmap.data.slices import Slice, slices_of
+from marrowmap.data.slices import Prototypes, Slice, slices_of
 from marrowmap.data.stacks import Stack, stacks_of
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -70,13 +70,14 @@ def group_series(headers: Iterable[Header]) -> list[Series]:
 def _split_series(uid: str, headers: list[Header]) -> Series:
     """Return one series with its stacks."""
     slices: list[Slice] = []
+    prototypes: Prototypes = {}
     problems: list[str] = []
     modality = _modality(headers[0].dataset)
     if modality != "MR":
         problems.append(f"{modality}, not MR images")
     for header in headers if modality == "MR" else []:
         try:
-            slices += slices_of(header)
+            slices += slices_of(header, prototypes)
         except StudyError as error:
             problems.append(str(error))
     slices = _without_copies(slices)

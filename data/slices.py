@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -70,11 +70,16 @@ class Slice:
     order: tuple[int, ...]
 
 
-def slices_of(header: Header) -> list[Slice]:
+#: Slices by the signature of their headers, to be copied with another position and number.
+Prototypes = dict[tuple[int, ...], Slice]
+
+
+def slices_of(header: Header, prototypes: Prototypes | None = None) -> list[Slice]:
     """Return the slices that one file holds.
 
     Args:
         header: A DICOM header.
+        prototypes: Slices made before, which spare most of the work; filled here.
 
     Returns:
         One slice for a classic file, one per frame of an enhanced file, one per tile of a UIH mosaic.
@@ -84,7 +89,10 @@ def slices_of(header: Header) -> list[Slice]:
             reason for leaving its series out.
     """
     dataset = header.dataset
+    known = prototypes.get(header.signature) if prototypes and header.signature else None
     try:
+        if known is not None:
+            return [_like(known, header)]
         if dataset.get("PerFrameFunctionalGroupsSequence"):
             return list(_enhanced(header))
         if (dataset.get("NumberOfFrames") or 1) > 1:
@@ -94,7 +102,10 @@ def slices_of(header: Header) -> list[Slice]:
             return list(_uih_mosaic(header))
         if "MOSAIC" in tokens:
             raise StudyError("a Siemens mosaic; export it as one file per slice, or as enhanced DICOM")
-        return [_classic(header)]
+        made = _classic(header)
+        if prototypes is not None and header.signature:
+            prototypes[header.signature] = made
+        return [made]
     except StudyError:
         raise
     except Exception as error:
@@ -119,6 +130,16 @@ def _classic(header: Header) -> Slice:
         direction=find_directionality(dataset),
         order=_order(dataset, 0),
         **_common(dataset),
+    )
+
+
+def _like(prototype: Slice, header: Header) -> Slice:
+    """Return the slice of a file that differs from the prototype's in UID, position and number only."""
+    return replace(
+        prototype,
+        header=header,
+        position=numbers(header.dataset, "ImagePositionPatient", 3),
+        order=(*prototype.order[:2], whole(header.dataset, "InstanceNumber"), 0),
     )
 
 
