@@ -7,6 +7,8 @@
 | GE      | (0043,xx39), first number modulo 1e9 | 0 on every series without diffusion |
 | Philips | (2001,xx03) | repeats of b = 0 coded 0.001, 0.002 ... |
 | UIH     | (0065,xx0A), what the user asked for | (0065,xx09) is what the gradients gave |
+| Canon   | public, or Image Comments `b=1500(0.445,0.000,0.895)` | nothing at all at b = 0 |
+| Hitachi | public | nothing at all at b = 0 |
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _SEQUENCE_NAME = re.compile(r"ep_?b(\d+)[a-z#]*(?:\d+)?$", re.IGNORECASE)
 _TEXT = re.compile(
     r"(?:^|[^a-z0-9])b(?:[ _=-]|val(?:ue)?[ _=-]?|wert[ _=-]?)?(\d{1,4})(?![0-9])", re.IGNORECASE
 )
+_CANON_COMMENT = re.compile(r"\bb=(\d+(?:\.\d+)?)\s*(\([^)]*\))?")
 _DIRECTIONALITY = {"ISOTROPIC": "trace", "DIRECTIONAL": "directional", "BMATRIX": "directional"}
 
 
@@ -77,6 +80,9 @@ def _candidates(dataset: Dataset) -> Iterator[tuple[Any, str]]:
         yield private(dataset, 0x2001, "Philips Imaging DD 001", 0x03), "Philips private tag"
     if "UIH" in vendor or "UNITED" in vendor:
         yield private(dataset, 0x0065, "Image Private Header", 0x09), "UIH actual b-value"
+    if "CANON" in vendor or "TOSHIBA" in vendor:
+        comment = _canon_comment(dataset)
+        yield comment.group(1) if comment else None, "Canon image comment"
     yield _sequence_name_b(dataset), "sequence name"
 
 
@@ -87,6 +93,9 @@ def find_directionality(dataset: Dataset, frame: Dataset | None = None) -> str:
         return _DIRECTIONALITY.get(str(item.get("DiffusionDirectionality", "")), "") if item else ""
     public = _DIRECTIONALITY.get(str(dataset.get("DiffusionDirectionality", "")), "")
     vendor = str(dataset.get("Manufacturer") or "").upper()
+    if "CANON" in vendor or "TOSHIBA" in vendor:
+        comment = _canon_comment(dataset)
+        return public or ("directional" if comment and comment.group(2) else "")
     if public or not ("PHILIPS" in vendor or "SIEMENS" in vendor):
         return public
     if "PHILIPS" in vendor:
@@ -149,6 +158,11 @@ def _sequence_name_b(dataset: Dataset) -> str | None:
     """Return the b-value in a Siemens sequence name such as `*ep_b900t` or `ep_b50#1`."""
     match = _SEQUENCE_NAME.search(str(dataset.get("SequenceName", "") or "").split("_tra")[0])
     return match.group(1) if match else None
+
+
+def _canon_comment(dataset: Dataset) -> re.Match[str] | None:
+    """Return what Canon writes into Image Comments: the b-value, and a direction in brackets."""
+    return _CANON_COMMENT.search(str(dataset.get("ImageComments") or ""))
 
 
 def _csa_b_value(csa: Any) -> str | None:

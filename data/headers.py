@@ -39,7 +39,8 @@ DiffusionDirectionality AcquisitionNumber InstanceNumber TemporalPositionIdentif
 SeriesInstanceUID SeriesNumber FrameOfReferenceUID ImagePositionPatient ImageOrientationPatient
 SamplesPerPixel PhotometricInterpretation NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored
 PixelRepresentation RescaleIntercept RescaleSlope SharedFunctionalGroupsSequence
-PerFrameFunctionalGroupsSequence EchoPulseSequence EchoPlanarPulseSequence AcquisitionContrast
+PerFrameFunctionalGroupsSequence EchoPulseSequence EchoPlanarPulseSequence AcquisitionContrast ImageComments
+BodyPartExamined
 """
 
 #: Private elements by group: their last two digits, looked for in every block that a creator may hold.

@@ -88,3 +88,15 @@ def number_or(dataset: Dataset, keyword: str, default: float) -> float:
         return number(dataset, keyword, default)
     except (TypeError, ValueError, IndexError):
         return default
+
+
+def whole_or(value: Any, default: int) -> int:
+    """Return a private value as a whole number however an archive left it; the default if it is none."""
+    if isinstance(value, bytes):
+        # Archives that do not know the tag leave its bytes: text, or a little-endian number.
+        text = value.strip(b" \x00")
+        value = text if text.isdigit() else int.from_bytes(value[:2], "little")
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return default

@@ -91,3 +91,15 @@ def save(dataset: Dataset, path: Path) -> Path:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., Dataset]:
+    """The function that makes a header of a Siemens-like MR instance, tags over the defaults."""
+    return mr_dataset
+
+
+@pytest.fixture
+def save_dicom() -> Callable[[Dataset, Path], Path]:
+    """The function that writes a data set as a DICOM file without extension."""
+    return save

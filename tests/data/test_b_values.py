@@ -89,6 +89,30 @@ def test_no_tag_is_no_b_value() -> None:
     assert find_b_value(header("Canon")) is None
 
 
+@pytest.mark.parametrize("vendor", ["TOSHIBA_MEC", "Canon Medical Systems", "CANON_MEC"])
+def test_canon_writes_it_into_the_image_comment(vendor: str) -> None:
+    dataset = header(vendor, ImageComments="b=1500(0.445,0.000,0.895)")
+    assert b_of(dataset) == 1500
+    assert find_directionality(dataset) == "directional"
+    assert b_of(header(vendor, ImageComments="b=1500")) == 1500
+    assert find_directionality(header(vendor, ImageComments="b=1500")) == ""
+
+
+def test_canon_public_tag_goes_before_the_comment() -> None:
+    dataset = header("CANON_MEC", DiffusionBValue=1000.0, ImageComments="b=1500(0.445,0.000,0.895)")
+    assert b_of(dataset) == 1000
+
+
+def test_a_comment_of_another_vendor_is_no_b_value() -> None:
+    assert b_of(header("SIEMENS", ImageComments="b=1500(0.445,0.000,0.895)")) is None
+
+
+@pytest.mark.parametrize("vendor", ["Hitachi Medical Corporation", "FUJIFILM Healthcare Corporation"])
+def test_hitachi_uses_the_public_tag(vendor: str) -> None:
+    assert b_of(header(vendor, DiffusionBValue=800.0)) == 800
+    assert b_of(header(vendor)) is None
+
+
 @pytest.mark.parametrize(("given", "snapped"), [(4.9, 0), (5, 5), (52.2, 50), (273, 273), (798.6, 800)])
 def test_b_values_are_snapped_to_what_a_protocol_says(given: float, snapped: float) -> None:
     assert snap(given) == snapped
