@@ -32,13 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         Exit code 0. Errors of the input are raised as `MarrowmapError`.
     """
-    parser = ArgumentParser(prog="marrowmap demo", description="The main job on one simulated exam.")
-    parser.add_argument(
-        "--out", type=Path, default=Path("marrowmap-demo"), help="Folder for study and report."
-    )
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:n.")
-    parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     if not options.quiet:
         logging.getLogger("marrowmap").setLevel(logging.INFO)
     truth = simulated_study(options.out / "study")
