@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from marrowmap.data.errors import GeometryError, StudyError
 from marrowmap.data.exam import Array3D, Volume
+from marrowmap.data.noise import DETECTION_SIGMA, NOISE_FLOOR_SIGMA, noise_sigma
 from marrowmap.data.placement import share_grid
 
 #: Free water at body temperature is 3,000 um2/s; above this only noise and flow are left.
@@ -19,10 +21,14 @@ MINIMUM_B_DIFFERENCE = 100.0
 
 
 def adc_from_b_values(volumes: list[Volume]) -> Volume:
-    """Return the mono-exponential ADC, fitted log-linearly.
+    """Return the mono-exponential ADC, fitted log-linearly, with an eye on the noise floor.
 
-    The fit is the least-squares line through ln(signal) over b, every volume with equal weight; with two
-    b-values it is ln(S_low / S_high) / (b_high - b_low). A voxel without signal at any b is 0.
+    The fit is the least-squares line through ln(signal) over b, every volume with equal weight, as scanners
+    do it; with two b-values it is ln(S_low / S_high) / (b_high - b_low). Where the noise can be measured (in
+    the air around the body), a signal below twice its standard deviation is left out wherever two b-values 100
+    s/mm2 apart remain above it: there signal no longer falls with b, and ADC would come out too low. Where
+    only the lowest b stands above, all are used and the value is a lower bound. A voxel without signal at
+    some b, or whose lowest b is below three standard deviations, is 0: not measured.
 
     Args:
         volumes: Two or more volumes on one grid, each with its b-value (s/mm2), repeats allowed.
@@ -36,16 +42,45 @@ def adc_from_b_values(volumes: list[Volume]) -> Volume:
     """
     b_values = _b_values(volumes)
     _check_one_grid(volumes)
-    centred = b_values - b_values.mean()
-    slope_weights = centred / np.sum(centred**2)
-    adc = np.zeros(volumes[0].shape, dtype=np.float32)
-    has_signal = np.ones(volumes[0].shape, dtype=bool)
-    for volume, weight in zip(volumes, slope_weights, strict=True):
-        has_signal &= volume.array > 0
-        adc -= np.float32(weight * 1e6) * _safe_log(volume.array)
+    arrays = [v.array for v in volumes]
+    has_signal = np.logical_and.reduce([a > 0 for a in arrays])
+    logs = [_safe_log(a) for a in arrays]
+    adc = _slope(logs, b_values)
+    sigma = noise_sigma(arrays[int(np.argmax(b_values))])
+    if sigma > 0:
+        has_signal &= arrays[int(np.argmin(b_values))] > DETECTION_SIGMA * sigma
+        _refit_above(NOISE_FLOOR_SIGMA * sigma, adc, logs, b_values, has_signal)
     adc[~has_signal] = 0.0
     np.clip(adc, 0.0, ADC_MAXIMUM_UM2_PER_S, out=adc)
     return Volume(array=adc, affine_ras_mm=volumes[0].affine_ras_mm, is_computed=True)
+
+
+def _slope(logs: list[Array3D], b_values: npt.NDArray[np.float64]) -> Array3D:
+    """Return minus the slope of ln(signal) over b, in um2/s."""
+    centred = b_values - b_values.mean()
+    adc = np.zeros_like(logs[0])
+    for log, weight in zip(logs, centred / np.sum(centred**2), strict=True):
+        adc -= np.float32(weight * 1e6) * log
+    return adc
+
+
+def _refit_above(
+    floor: float,
+    adc: Array3D,
+    logs: list[Array3D],
+    b_values: npt.NDArray[np.float64],
+    has_signal: npt.NDArray[np.bool_],
+) -> None:
+    """Fit anew, in place, where some b-values lie in the noise and enough of the others do not."""
+    codes = np.zeros(adc.shape, dtype=np.int64)
+    for number, log in enumerate(logs):
+        codes |= (log > np.log(floor)).astype(np.int64) << number
+    some = has_signal & (codes != (1 << len(logs)) - 1)
+    for code in np.unique(codes[some]):
+        kept = [n for n in range(len(logs)) if code >> n & 1]
+        if len(kept) >= 2 and np.ptp(b_values[kept]) >= MINIMUM_B_DIFFERENCE:
+            here = some & (codes == code)
+            adc[here] = _slope([logs[n][here] for n in kept], b_values[kept])
 
 
 def _b_values(volumes: list[Volume]) -> np.ndarray:

@@ -6,6 +6,7 @@ import pytest
 from marrowmap.data.adc import adc_from_b_values
 from marrowmap.data.errors import GeometryError, StudyError
 from marrowmap.data.exam import Volume
+from marrowmap.data.noise import noise_sigma
 
 
 def decayed(b: float | None, adc_um2_per_s: float, signal: float = 1000.0, side: int = 2) -> Volume:
@@ -51,3 +52,51 @@ def test_an_unknown_b_value_is_refused() -> None:
 def test_different_grids_are_refused() -> None:
     with pytest.raises(GeometryError, match="different grids"):
         adc_from_b_values([decayed(0, 1000.0), decayed(800, 1000.0, side=3)])
+
+
+SIGMA = 10.0
+
+
+def noisy(b: float, adc_um2_per_s: float, signal: float) -> Volume:
+    """A box of one tissue in air, with Rician noise of sigma 10."""
+    rng = np.random.default_rng(round(b) + 1)
+    clean = np.zeros((40, 40, 12))
+    clean[8:-8, 8:-8] = signal * np.exp(-b * adc_um2_per_s * 1e-6)
+    real, imaginary = rng.normal(0.0, SIGMA, (2, *clean.shape))
+    array = np.hypot(clean + real, imaginary).astype(np.float32)
+    return Volume(array=array, affine_ras_mm=np.eye(4), b_value_s_per_mm2=b)
+
+
+def in_box(adc: Volume) -> float:
+    return float(np.mean(adc.array[8:-8, 8:-8]))
+
+
+def test_noise_is_measured_in_the_air() -> None:
+    assert noise_sigma(noisy(900, 1000.0, 200.0).array) == pytest.approx(SIGMA, rel=0.05)
+
+
+@pytest.mark.parametrize("air", [0.0, 7.0])
+def test_air_that_was_set_to_one_value_tells_no_noise(air: float) -> None:
+    volume = noisy(900, 1000.0, 200.0).array
+    volume[:8] = volume[-8:] = air
+    assert noise_sigma(volume) == 0.0
+
+
+def test_a_b_value_in_the_noise_does_not_pull_the_adc_down() -> None:
+    # At b = 2000 only 200 * exp(-4) = 4 of signal is left under a noise of 10: its magnitude stays at 13.
+    volumes = [noisy(b, 2000.0, 200.0) for b in (50, 500, 2000)]
+    assert in_box(adc_from_b_values(volumes)) == pytest.approx(2000, rel=0.1)
+    logs = [np.log(v.array[8:-8, 8:-8]) for v in volumes]
+    naive = -np.polyfit([50, 500, 2000], [float(log.mean()) for log in logs], 1)[0] * 1e6
+    assert naive < 1500
+
+
+def test_air_is_not_measured_and_tissue_well_above_the_noise_is_as_without_noise() -> None:
+    adc = adc_from_b_values([noisy(b, 1000.0, 1000.0) for b in (50, 900)])
+    assert np.mean(adc.array[:8] > 0) < 0.02
+    assert in_box(adc) == pytest.approx(1000, rel=0.01)
+
+
+def test_two_b_values_of_which_one_is_in_the_noise_give_a_lower_bound() -> None:
+    adc = in_box(adc_from_b_values([noisy(50, 2500.0, 200.0), noisy(1500, 2500.0, 200.0)]))
+    assert 1500 < adc < 2500
