@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,14 @@ import numpy.typing as npt
 from marrowmap.data.exam import Affine
 from marrowmap.data.simulate.canvas import Canvas
 from marrowmap.data.simulate.head import paint_head_inside
+from marrowmap.data.simulate.labels import Bone
 from marrowmap.data.simulate.organs import paint_organs
 from marrowmap.data.simulate.person import Person
-from marrowmap.data.simulate.posture import draw_warp, fit_skeleton
-from marrowmap.data.simulate.skin import paint_soft_body, skin_sections
+from marrowmap.data.simulate.posture import ARM_BONES, Warp, draw_arm_posture, draw_warp, fit_skeleton
+from marrowmap.data.simulate.shapes import Surface
+from marrowmap.data.simulate.skin import paint_skin, paint_soft_body, skin_sections
 from marrowmap.data.simulate.spine import paint_canal, paint_discs, part_costal_cartilage
+from marrowmap.data.simulate.variants import AnatomySettings, Variants, draw_variants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,43 +29,66 @@ class Anatomy:
         bone: uint8 `(i, j, k)` of `Bone` values; cortex and marrow of a bone share its value.
         affine_ras_mm: Voxel to RAS+ mm; origin near the midpoint of the hip joints.
         person: Who it is.
+        variants: What is particular about the body.
     """
 
     tissue: npt.NDArray[np.uint8]
     bone: npt.NDArray[np.uint8]
     affine_ras_mm: Affine
     person: Person
+    variants: Variants = field(default_factory=Variants)
 
 
 #: Half of the widest body that fits the grid; wider ones are cut as a scanner's field of view does.
 _HALF_WIDTH_MM = 262.0
 
 
-def build_anatomy(person: Person, rng: np.random.Generator, *, spacing_mm: float = 2.0) -> Anatomy:
-    """Build one body, vertex to mid-thigh, supine, arms beside the trunk.
+def build_anatomy(
+    person: Person,
+    rng: np.random.Generator,
+    *,
+    spacing_mm: float = 2.0,
+    settings: AnatomySettings | None = None,
+) -> Anatomy:
+    """Build one body, vertex to mid-thigh, supine.
 
     Args:
         person: Whose body.
         rng: Source of all variation beyond the person.
         spacing_mm: Isotropic voxel size.
+        settings: What the body must be like; all is drawn if None.
 
     Returns:
         The anatomy, deterministic by person, generator state and spacing.
     """
+    variants = draw_variants(person, settings or AnatomySettings(), rng)
     skeleton = fit_skeleton(person, rng)
-    warp = draw_warp(person, rng)
+    warp = draw_warp(person, rng, strength_mm=variants.deformation_mm)
+    arm = draw_arm_posture(person, variants)
     sections = skin_sections(person, skeleton)
     canvas = _blank_canvas(person, sections, warp(_corners(sections)), spacing_mm)
-    bones = [(bone, surface.moved(warp(surface.vertices))) for bone, surface in skeleton]
-    paint_soft_body(canvas, sections, warp, person, rng)
+    bones = [(bone, _posed(bone, surface, warp, arm)) for bone, surface in skeleton]
+    paint_soft_body(canvas, sections, warp, arm, person, rng)
     paint_organs(canvas, person, warp, rng)
+    paint_skin(canvas)
     paint_discs(canvas, bones)
     for bone, surface in bones:
         canvas.paint_bone(bone, surface)
     part_costal_cartilage(canvas, bones)
     paint_canal(canvas, bones)
     paint_head_inside(canvas, rng)
-    return Anatomy(tissue=canvas.tissue, bone=canvas.bone, affine_ras_mm=canvas.affine_ras_mm, person=person)
+    return Anatomy(
+        tissue=canvas.tissue,
+        bone=canvas.bone,
+        affine_ras_mm=canvas.affine_ras_mm,
+        person=person,
+        variants=variants,
+    )
+
+
+def _posed(bone: Bone, surface: Surface, warp: Warp, arm: Warp) -> Surface:
+    vertices = arm(surface.vertices) if bone in ARM_BONES else surface.vertices
+    return surface.moved(warp(vertices))
 
 
 def _corners(sections: dict[str, np.ndarray]) -> np.ndarray:

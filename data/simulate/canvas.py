@@ -74,14 +74,25 @@ class Canvas:
         target[inside] = tissue
 
     def paint_hollow(
-        self, surface: Surface, wall: Tissue, content: Tissue, *, over: frozenset[Tissue]
+        self,
+        surface: Surface,
+        wall: Tissue,
+        content: Tissue,
+        *,
+        over: frozenset[Tissue],
+        gas_share: float = 0.0,
     ) -> None:
-        """Paint an organ with a wall of one voxel and its content."""
+        """Paint an organ with a wall of one voxel and its content; gas rises to the front."""
         box, inside = self.inside(surface)
         inside &= np.isin(self.tissue[box], list(over))
         core = _eroded(inside, 1, border=False)
         self.tissue[box][inside] = wall
         self.tissue[box][core] = content
+        depth = np.nonzero(core)[1]
+        if gas_share > 0 and depth.size:
+            level = np.quantile(depth, 1 - gas_share)
+            front = np.arange(core.shape[1])[None, :, None] >= level
+            self.tissue[box][core & front] = Tissue.GAS
 
     def paint_bone(self, bone: Bone, surface: Surface) -> None:
         """Paint a bone: its outer layer as cortex, the rest as marrow, soft tissue kept around it."""

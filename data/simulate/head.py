@@ -53,9 +53,12 @@ def _paint_brain(
     rng: np.random.Generator,
 ) -> None:
     """Paint fluid, folded grey matter, white matter and the lateral ventricles."""
-    folded = below_table_mm + 4.0 * smooth_noise(brain.shape, spacing_mm, (8.0, 8.0, 8.0), rng)
-    layers = [folded[brain] < 1.0, folded[brain] < 13.0]
-    tissue[brain] = np.select(layers, [Tissue.CSF, Tissue.GREY_MATTER], Tissue.WHITE_MATTER)
+    folds = np.abs(smooth_noise(brain.shape, spacing_mm, (11.0, 11.0, 11.0), rng))[brain]
+    depth = below_table_mm[brain]
+    atrophy = rng.uniform(0.06, 0.2)
+    is_fluid = (depth < 1.0) | ((folds < atrophy * (1 - depth / 22)) & (depth < 18))
+    is_grey = (depth < 4.5) | ((folds < 0.6 * (1 - depth / 26)) & (depth < 20))
+    tissue[brain] = np.select([is_fluid, is_grey], [Tissue.CSF, Tissue.GREY_MATTER], Tissue.WHITE_MATTER)
     centre = np.argwhere(brain).mean(axis=0)
     axes = np.ogrid[tuple(slice(0, n) for n in brain.shape)]
     for side_mm in (-7.0, 7.0):

@@ -51,6 +51,21 @@ class Tissue(IntEnum):
     BREAST = 35
     ADRENAL = 36
     METAL = 37
+    RENAL_MEDULLA = 38
+    ENDOMETRIUM = 39
+    TENDON = 40
+    THIN_CORTEX = 41
+    MEDULLARY_CAVITY = 42
+    BOWEL_MUCOSA = 43
+    PERIPHERAL_ZONE = 44
+    CAVERNOUS_BODY = 45
+    NERVE = 46
+
+
+#: Marrow of any kind: between trabeculae and in the hollow of a shaft.
+MARROW_TISSUES = (Tissue.MARROW, Tissue.MEDULLARY_CAVITY)
+#: Compact bone, and the shell of flat bones and vertebrae that is thinner than a voxel.
+CORTEX_TISSUES = (Tissue.CORTICAL_BONE, Tissue.THIN_CORTEX)
 
 
 class Bone(IntEnum):

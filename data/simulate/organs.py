@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from marrowmap.data.simulate.bowel import paint_bowel
 from marrowmap.data.simulate.canvas import Canvas
+from marrowmap.data.simulate.chest import paint_chambers, paint_organ_vessels
 from marrowmap.data.simulate.figures import (
     LYMPH_NODES,
     ORGAN_ELLIPSOIDS,
@@ -15,6 +17,7 @@ from marrowmap.data.simulate.figures import (
     VESSELS,
 )
 from marrowmap.data.simulate.labels import Tissue
+from marrowmap.data.simulate.pelvis import paint_sex
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.posture import Warp
 from marrowmap.data.simulate.shapes import Surface, ellipsoid, tube
@@ -26,17 +29,13 @@ _ORDER: tuple[tuple[str, Tissue, float, float], ...] = (
     ("heart", Tissue.HEART, 0.07, 5.0),
     ("thymus", Tissue.VISCERAL_FAT, 0.1, 2.0),
     ("liver", Tissue.LIVER, 0.08, 6.0),
-    ("stomach", Tissue.STOMACH, 0.15, 8.0),
     ("spleen", Tissue.SPLEEN, 0.16, 6.0),
     ("pancreas", Tissue.PANCREAS, 0.1, 5.0),
-    ("small_bowel", Tissue.BOWEL_CONTENT, 0.12, 8.0),
-    ("colon", Tissue.BOWEL_CONTENT, 0.12, 8.0),
     ("kidney_r", Tissue.KIDNEY, 0.09, 7.0),
     ("kidney_l", Tissue.KIDNEY, 0.09, 7.0),
     ("adrenal_r", Tissue.ADRENAL, 0.15, 2.0),
     ("adrenal_l", Tissue.ADRENAL, 0.15, 2.0),
     ("gallbladder", Tissue.GALLBLADDER, 0.2, 4.0),
-    ("rectum", Tissue.BOWEL_CONTENT, 0.15, 3.0),
     ("bladder", Tissue.BLADDER, 0.22, 3.0),
     ("thyroid", Tissue.THYROID, 0.12, 2.0),
     ("oesophagus", Tissue.MUSCLE, 0.1, 1.0),
@@ -45,16 +44,22 @@ _HEAD: tuple[tuple[str, Tissue], ...] = (
     ("tongue", Tissue.TONGUE), ("salivary_r", Tissue.SALIVARY_GLAND), ("salivary_l", Tissue.SALIVARY_GLAND),
     ("eye_r", Tissue.EYE), ("eye_l", Tissue.EYE), ("tonsils", Tissue.LYMPH_NODE),
 )  # fmt: skip
-_HOLLOW = {"small_bowel": (Tissue.BOWEL_WALL, 0.30), "colon": (Tissue.BOWEL_WALL, 0.45),
-           "stomach": (Tissue.STOMACH, 0.35), "rectum": (Tissue.BOWEL_WALL, 0.3)}  # fmt: skip
 _INSIDE = frozenset({Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE, Tissue.LUNG, Tissue.HEART,
                      Tissue.LIVER, Tissue.STOMACH, Tissue.BOWEL_CONTENT, Tissue.BOWEL_WALL, Tissue.GAS,
-                     Tissue.PANCREAS, Tissue.SPLEEN, Tissue.KIDNEY})  # fmt: skip
+                     Tissue.PANCREAS, Tissue.SPLEEN, Tissue.KIDNEY, Tissue.BOWEL_MUCOSA})  # fmt: skip
 _SOFT = frozenset({Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE})
 _HEAD_SHIFT_MM = 22.0
+#: Beyond the stations of the figures (general anatomy).
+_PHARYNX = ((-11, 26, 584, 9), (-8, 30, 610, 7), (-4, 34, 640, 7), (-2, 36, 668, 7), (0, 46, 700, 8))
+_LEG_VESSELS = tuple(
+    tuple((side * x, y, z, radius) for x, y, z, radius in line)
+    for side in (1, -1)
+    for line in (((66, 30, -25, 6), (70, 26, -80, 5.5), (76, 14, -150, 5), (76, 0, -230, 4.5)),
+                 ((72, 24, -40, 4), (92, 8, -100, 3), (98, 0, -190, 2.5)))
+)  # fmt: skip
 
-#: One ellipsoid, what it is, and what it may be painted over (None: anything).
-Part = tuple[Sequence[float], Tissue, frozenset[Tissue] | None]
+#: Kidneys: hilum towards the middle, in shares of the half axes.
+_SINUS_SHIFT = (0.45, 0.15, 0.0)
 
 
 def paint_organs(canvas: Canvas, person: Person, warp: Warp, rng: np.random.Generator) -> None:
@@ -68,20 +73,61 @@ def paint_organs(canvas: Canvas, person: Person, warp: Warp, rng: np.random.Gene
     """
     scale = person.stature_mm / STATURE_MM
     for name, tissue, spread, place in _ORDER:
+        if name == "kidney_r":  # bowel lies before the kidneys and yields to them
+            paint_bowel(canvas, scale, warp, rng)
         size = float(np.exp(rng.normal(0, spread)))
         shift = rng.normal(0, place * 0.6, size=3)
         surfaces = _bodies(ORGAN_ELLIPSOIDS[name], scale, size, shift, warp)
         for surface in surfaces:
-            if name in _HOLLOW:
-                wall, gas_share = _HOLLOW[name]
-                content = Tissue.GAS if rng.random() < gas_share else Tissue.BOWEL_CONTENT
-                canvas.paint_hollow(surface, wall, content, over=_INSIDE)
-            else:
-                canvas.paint(surface, tissue, over=_INSIDE)
+            if name == "heart":
+                _paint_around(canvas, surface, rng)
+            canvas.paint(surface, tissue, over=_INSIDE)
+        if name.startswith("kidney"):
+            _paint_kidney_inside(canvas, ORGAN_ELLIPSOIDS[name][0], scale, size, shift, warp)
+    paint_chambers(canvas, scale, warp, rng)
     _paint_head(canvas, scale, warp, rng)
     _paint_vessels(canvas, scale, warp)
-    _paint_sex(canvas, person, scale, warp, rng)
+    paint_organ_vessels(canvas, scale, warp, rng)
+    _paint_cysts(canvas, person, rng)
+    paint_sex(canvas, person, scale, warp, rng)
     _paint_nodes(canvas, person, warp, rng)
+
+
+def _paint_around(canvas: Canvas, surface: Surface, rng: np.random.Generator) -> None:
+    """Paint the fat that surrounds the heart."""
+    centre = surface.vertices.mean(axis=0)
+    grown = surface.moved(centre + (surface.vertices - centre) * rng.uniform(1.08, 1.2))
+    canvas.paint(grown, Tissue.VISCERAL_FAT, over=frozenset({Tissue.LUNG}))
+
+
+def _paint_kidney_inside(
+    canvas: Canvas, row: Sequence[float], scale: float, size: float, shift: np.ndarray, warp: Warp
+) -> None:
+    """Paint the medulla and, open to the middle, the fat and the pelvis of the sinus."""
+    inward = -np.sign(row[0])
+    layers = (
+        (Tissue.RENAL_MEDULLA, 0.74, 0.0, frozenset({Tissue.KIDNEY})),
+        (Tissue.VISCERAL_FAT, 0.5, 1.0, frozenset({Tissue.KIDNEY, Tissue.RENAL_MEDULLA})),
+        (Tissue.BLADDER, 0.2, 1.0, frozenset({Tissue.VISCERAL_FAT})),
+    )
+    for tissue, share, moved, over in layers:
+        inner = np.array(row, dtype=np.float64)
+        inner[:3] += moved * np.array([inward, 1.0, 0.0]) * np.array(_SINUS_SHIFT) * inner[3:6]
+        inner[3:6] *= share
+        for surface in _bodies([inner.tolist()], scale, size, shift, warp):
+            canvas.paint(surface, tissue, over=over)
+
+
+def _paint_cysts(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
+    """Paint simple cysts into liver and kidneys: harmless, common with age, bright where fluid is."""
+    for organ, mean in ((Tissue.LIVER, 0.3), (Tissue.KIDNEY, 0.012 * (person.age_years - 20))):
+        inside = np.flatnonzero(canvas.tissue == organ)
+        for _ in range(int(rng.poisson(mean)) if inside.size else 0):
+            centre = np.array(np.unravel_index(inside[rng.integers(inside.size)], canvas.tissue.shape))
+            place = canvas.origin_mm + canvas.spacing_mm * centre
+            axes = rng.uniform(3, 13) * rng.uniform(0.85, 1.0, 3)
+            surface = ellipsoid((*place, *axes, 0, 0, 0, 2.0))
+            canvas.paint(surface, Tissue.GALLBLADDER, over=_INSIDE | {Tissue.RENAL_MEDULLA})
 
 
 def _bodies(
@@ -110,45 +156,12 @@ def _paint_vessels(canvas: Canvas, scale: float, warp: Warp) -> None:
     for line in VESSELS.values():
         surface = tube(np.array(line) * scale)
         canvas.paint(surface.moved(warp(surface.vertices)), Tissue.BLOOD, over=_SOFT)
-    surface = tube(np.array(TRACHEA) * scale)
-    canvas.paint(surface.moved(warp(surface.vertices)), Tissue.GAS, over=_SOFT)
-
-
-def _paint_sex(canvas: Canvas, person: Person, scale: float, warp: Warp, rng: np.random.Generator) -> None:
-    """Paint the pelvic organs and breasts of the sex."""
-    parts = _male_parts if person.sex == "M" else _female_parts
-    for row, tissue, over in parts(person):
-        for surface in _bodies([row], scale, 1.0, rng.normal(0, 2, 3), warp):
-            canvas.paint(surface, tissue, over=over)
-
-
-def _male_parts(_: Person) -> Iterator[Part]:
-    for name, tissue in (
-        ("prostate", Tissue.PROSTATE),
-        ("testis_r", Tissue.TESTIS),
-        ("testis_l", Tissue.TESTIS),
-    ):
-        for row in ORGAN_ELLIPSOIDS[name]:
-            yield row, tissue, None
-
-
-def _female_parts(person: Person) -> Iterator[Part]:
-    """List uterus, ovaries (they shrink after the menopause) and breasts."""
-    fertile = float(np.clip((55 - person.age_years) / 25, 0.0, 1.0))
-    uterus = (22 + 8 * fertile, 26 + 8 * fertile, 24 + 12 * fertile)
-    yield (0, -22, 48, *uterus, 0.4, 0, 0, 2.2), Tissue.UTERUS, _INSIDE
-    if fertile > 0.2:
-        for side in (-1, 1):
-            yield (side * 38, -20, 50, 12, 9, 10, 0, 0, 0, 2), Tissue.OVARY, _INSIDE
-    below_skin = frozenset({Tissue.SUBCUTANEOUS_FAT})
-    growth = 3.6 * float(np.exp(0.15 * person.adiposity))
-    for row in (*ORGAN_ELLIPSOIDS["breast_r"], *ORGAN_ELLIPSOIDS["breast_l"]):
-        axes = (min(axis * growth, 34.0) for axis in row[3:6])
-        yield (
-            (row[0], row[1] - 8, row[2], *axes, *row[6:]),
-            Tissue.BREAST,
-            below_skin,
-        )
+    for line in _LEG_VESSELS:
+        surface = tube(np.array(line) * scale, sectors=8)
+        canvas.paint(surface.moved(warp(surface.vertices)), Tissue.BLOOD, over=_SOFT)
+    for airway in (TRACHEA, _PHARYNX):
+        surface = tube(np.array(airway) * scale)
+        canvas.paint(surface.moved(warp(surface.vertices)), Tissue.GAS, over=_SOFT)
 
 
 def _paint_nodes(canvas: Canvas, person: Person, warp: Warp, rng: np.random.Generator) -> None:

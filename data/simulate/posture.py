@@ -16,11 +16,12 @@ from marrowmap.data.simulate.figures import SKULL_TOP_OVER_STATURE, VERTEBRAE_OV
 from marrowmap.data.simulate.labels import Bone
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.shapes import Points, Surface
+from marrowmap.data.simulate.variants import Variants
 
 BoneSurface = tuple[Bone, Surface]
 Warp = Callable[[Points], Points]
 
-_ARM = frozenset({Bone.HUMERUS_RIGHT, Bone.HUMERUS_LEFT, Bone.FOREARM})
+ARM_BONES = frozenset({Bone.HUMERUS_RIGHT, Bone.HUMERUS_LEFT, Bone.FOREARM})
 _PELVIS = frozenset({Bone.SACRUM, Bone.PELVIS_RIGHT, Bone.PELVIS_LEFT, Bone.FEMUR_RIGHT, Bone.FEMUR_LEFT})
 _THORAX = frozenset({Bone.RIBS, Bone.STERNUM, Bone.CLAVICLE_RIGHT, Bone.CLAVICLE_LEFT,
                      Bone.SCAPULA_RIGHT, Bone.SCAPULA_LEFT})  # fmt: skip
@@ -62,9 +63,11 @@ def fit_skeleton(person: Person, rng: np.random.Generator) -> list[BoneSurface]:
     }
     fitted = []
     for bone, surface in bone_surfaces():
-        width = widths["pelvis"] if bone in _PELVIS else widths["thorax"] if bone in _THORAX | _ARM else 1.0
+        width = (
+            widths["pelvis"] if bone in _PELVIS else widths["thorax"] if bone in _THORAX | ARM_BONES else 1.0
+        )
         vertices = _map_trunk(surface.vertices, spine, person, width=width, is_thorax=bone in _THORAX)
-        if bone in _ARM:
+        if bone in ARM_BONES:
             vertices = _hang_arm(vertices, person)
         if bone not in _PELVIS | _THORAX | _HEAD:
             centre = vertices.mean(axis=0)
@@ -107,6 +110,42 @@ def _hang_arm(vertices: Points, person: Person) -> Points:
     return vertices + np.stack([np.sign(vertices[:, 0]) * lead, 0 * below, 0 * below], axis=1)
 
 
+def draw_arm_posture(person: Person, variants: Variants) -> Warp:
+    """Return the map that lifts the arms: all of them turn about the shoulders, forearms also at the elbows.
+
+    Args:
+        person: Sets where the joints are.
+        variants: Posture and angle.
+
+    Returns:
+        A function that moves points `(n, 3)` (mm) of arms that hang; the shoulder's cap bends along.
+    """
+    shoulder_x, shoulder_z = 0.101 * person.stature_mm, 0.309 * person.stature_mm
+    elbow_z = shoulder_z - 0.19 * person.stature_mm
+    angle = np.deg2rad(variants.arm_angle_deg)
+    bend = np.deg2rad(70.0 if variants.arms == "above" else 0.0)
+
+    def lift(points: Points) -> Points:
+        moved = points.copy()
+        side = np.where(points[:, 0] < 0, -1.0, 1.0)
+        out, z = points[:, 0] * side, points[:, 2]
+        forearm = np.clip((elbow_z - z) / 30.0, 0, 1) * bend
+        elbow_x = shoulder_x + 0.03 * person.stature_mm
+        x, z = _turned(out - elbow_x, z - elbow_z, forearm)
+        x, z = x + elbow_x - shoulder_x, z + elbow_z - shoulder_z
+        share = np.clip((shoulder_z + 15.0 - points[:, 2]) / 60.0, 0, 1)
+        x, z = _turned(x, z, angle * share)
+        moved[:, 0], moved[:, 2] = (x + shoulder_x) * side, z + shoulder_z
+        return moved
+
+    return lift
+
+
+def _turned(x: Points, z: Points, angle: Points) -> tuple[Points, Points]:
+    """Turn points outward and up about the origin of the coronal plane."""
+    return x * np.cos(angle) - z * np.sin(angle), x * np.sin(angle) + z * np.cos(angle)
+
+
 def draw_warp(person: Person, rng: np.random.Generator, *, strength_mm: float = 5.0) -> Warp:
     """Draw the smooth deformation of a whole body: curved spine plus chance.
 
@@ -118,7 +157,8 @@ def draw_warp(person: Person, rng: np.random.Generator, *, strength_mm: float = 
     Returns:
         A function that moves points `(n, 3)` (mm); it folds nothing at this strength.
     """
-    wavelengths = rng.uniform(180, 700, size=(10, 3))
+    shortest = max(180.0, 32.0 * strength_mm)  # shorter waves of that height would fold
+    wavelengths = rng.uniform(shortest, 700, size=(10, 3))
     waves = 2 * np.pi / wavelengths * rng.choice([-1, 1], size=(10, 3)) * [[1.0, 1.0, 1.0]]
     phases = rng.uniform(0, 2 * np.pi, size=(10, 3))
     heights = rng.normal(0, strength_mm * np.sqrt(2 / 10), size=(10, 3))

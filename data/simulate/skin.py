@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from marrowmap.data.simulate.canvas import Canvas
 from marrowmap.data.simulate.figures import (
@@ -15,10 +16,10 @@ from marrowmap.data.simulate.figures import (
     VERTEBRAE_OVER_STATURE,
 )
 from marrowmap.data.simulate.labels import Bone, Tissue
+from marrowmap.data.simulate.muscles import part_muscles
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.posture import BoneSurface, Warp
-from marrowmap.data.simulate.random_field import smooth_noise
-from marrowmap.data.simulate.shapes import loft
+from marrowmap.data.simulate.shapes import Surface, loft
 
 Rows = npt.NDArray[np.float64]
 
@@ -41,22 +42,35 @@ def skin_sections(person: Person, skeleton: Iterable[BoneSurface]) -> dict[str, 
     """
     scale = person.stature_mm / STATURE_MM
     bones = list(skeleton)
-    trunk = np.concatenate([s.vertices for bone, s in bones if bone not in _ARM_BONES | _LEG_BONES])
+    trunk = _trunk_points(bones, chin_mm=0.355 * person.stature_mm)
     sections = {}
     for part, rows in SKIN_SECTIONS.items():
         section = np.array(rows, dtype=np.float64)
         section[:, : _BEHIND + 1] *= scale
         if part == "head_trunk":
+            section = _smoothed(_slim_throat(section[section[:, _Z] > -0.034 * person.stature_mm], scale))
             section = _enclose(
                 _shape_trunk(section, person), trunk, person, head_from=0.395 * person.stature_mm
             )
+            section = _smoothed(section, reach_mm=7.0)
         elif part.startswith("arm"):
             section = _follow_arm(section, bones, part, person)
         else:
             section[:, _WIDTH : _BEHIND + 1] *= np.exp(0.07 * person.adiposity)
-            section = _reach_up(section, 40.0 * scale)
+            section = _thigh(section, sections["head_trunk"][0], scale)
         sections[part] = section
     return sections
+
+
+def _trunk_points(bones: list[BoneSurface], *, chin_mm: float) -> Rows:
+    """Return the vertices of head and trunk; below the chin's height the jaw does not widen the shoulders."""
+    points = []
+    for bone, surface in bones:
+        if bone in (Bone.SKULL, Bone.MANDIBLE):
+            points.append(surface.vertices[surface.vertices[:, 2] > chin_mm])
+        elif bone not in _ARM_BONES | _LEG_BONES:
+            points.append(surface.vertices)
+    return np.concatenate(points)
 
 
 def fat_thickness_mm(z_mm: Rows, person: Person) -> Rows:
@@ -86,12 +100,63 @@ def _shape_trunk(section: Rows, person: Person) -> Rows:
     return shaped
 
 
-def _reach_up(section: Rows, reach_mm: float) -> Rows:
-    """Lengthen a leg into the pelvis, so that the warp opens no gap at the groin."""
-    top = section[-1].copy()
-    top[_Z] += reach_mm
-    top[_WIDTH : _BEHIND + 1] *= 0.85
-    return np.concatenate([section, top[None]])
+def _slim_throat(section: Rows, scale: float) -> Rows:
+    """Hold the front of the neck back: the chin must not stand over the shoulders."""
+    slim = section.copy()
+    z = slim[:, _Z] / scale
+    furthest = np.interp(z, [540, 560, 584, 600, 624, 645, 664], [60, 42, 36, 42, 56, 75, 130]) * scale
+    is_throat = (z > 540) & (z < 664)
+    front = np.minimum(slim[:, _CY] + slim[:, _FRONT], furthest)
+    slim[is_throat, _FRONT] = np.maximum(front - slim[:, _CY], 20.0)[is_throat]
+    return slim
+
+
+def _joined_to_trunk(section: Rows, trunk_end: Rows) -> Rows:
+    """Lead front, back and outer side of a thigh into those of the trunk's lowest section."""
+    joined = section.copy()
+    below = np.clip((trunk_end[_Z] - section[:, _Z]) / 130.0, 0, 1)
+    share = 1 - below * below * (3 - 2 * below)
+    front, back = section[:, _CY] + section[:, _FRONT], section[:, _CY] - section[:, _BEHIND]
+    front += share * (trunk_end[_CY] + 0.95 * trunk_end[_FRONT] - front)
+    back += share * (trunk_end[_CY] - 0.97 * trunk_end[_BEHIND] - back)
+    side = np.sign(section[:, _CX])
+    outer, inner = np.abs(section[:, _CX]) + section[:, _WIDTH], np.abs(section[:, _CX]) - section[:, _WIDTH]
+    outer += share * (0.98 * trunk_end[_WIDTH] - outer)
+    inner += share * (-4.0 - inner)
+    joined[:, _CX], joined[:, _WIDTH] = side * (outer + inner) / 2, (outer - inner) / 2
+    joined[:, _CY] = (front + back) / 2
+    joined[:, _FRONT] = joined[:, _BEHIND] = (front - back) / 2
+    joined[:, 6:9] += share[:, None] * (np.array([2.3, 2.3, 0.0]) - joined[:, 6:9])
+    return joined
+
+
+def _thigh(section: Rows, trunk_end: Rows, scale: float) -> Rows:
+    """Lengthen a thigh into the pelvis: the trunk ends at the perineum, below it the thighs are two."""
+    rise = np.array([30.0, 60.0, 90.0, 120.0])
+    tops = np.repeat(section[-1][None], len(rise), axis=0)
+    tops[:, _Z] += rise * scale
+    thigh = _joined_to_trunk(np.concatenate([section, tops]), trunk_end)
+    above = np.clip((thigh[:, _Z] - trunk_end[_Z]) / (70.0 * scale), 0, 1)
+    thigh[:, _WIDTH : _BEHIND + 1] *= 1 - 0.3 * above[:, None] ** 2
+    return _smoothed(thigh)
+
+
+def _smoothed(section: Rows, *, step_mm: float = 8.0, reach_mm: float = 14.0) -> Rows:
+    """Return sections every few mm through which the outline runs smoothly.
+
+    Front and back are smoothed as places, not as depths about a centre that jumps from row to row.
+    """
+    z = np.arange(section[0, _Z], section[-1, _Z] + step_mm / 2, step_mm)
+    places = section.copy()
+    places[:, _FRONT] += section[:, _CY]
+    places[:, _BEHIND] = section[:, _CY] - section[:, _BEHIND]
+    fine = np.stack([np.interp(z, section[:, _Z], column) for column in places.T], axis=1)
+    fine[:, 1:] = ndimage.gaussian_filter1d(fine[:, 1:], reach_mm / step_mm, axis=0, mode="nearest")
+    front, back = fine[:, _FRONT].copy(), fine[:, _BEHIND].copy()
+    fine[:, _CY] = np.clip(fine[:, _CY], back + 0.3 * (front - back), back + 0.7 * (front - back))
+    fine[:, _FRONT], fine[:, _BEHIND] = front - fine[:, _CY], fine[:, _CY] - back
+    fine[:, _Z] = z
+    return fine
 
 
 def _enclose(section: Rows, points: Rows, person: Person, *, head_from: float) -> Rows:
@@ -108,7 +173,10 @@ def _enclose(section: Rows, points: Rows, person: Person, *, head_from: float) -
             row[[_WIDTH, _FRONT, _BEHIND]] = 0.0
             front, behind, side = 1.0, 1.0, 1.0
         row[_CX] *= 0.4
-        row[_FRONT] = max(row[_FRONT], high[1] - row[_CY] + front + _FLESH_MM["front"])
+        flesh = _FLESH_MM["front"]
+        if 0.3 < row[_Z] / person.stature_mm < 0.345:  # little lies before the collar bones
+            front, flesh, row[6] = min(front, 5.0), 3.0, min(row[6], 2.0)
+        row[_FRONT] = max(row[_FRONT], high[1] - row[_CY] + front + flesh)
         row[_BEHIND] = max(row[_BEHIND], row[_CY] - low[1] + behind + _FLESH_MM["behind"])
         row[_WIDTH] = max(row[_WIDTH], np.abs(near[:, 0]).max() + side + _FLESH_MM["side"])
         if row[_Z] > head_from:
@@ -134,7 +202,12 @@ def _follow_arm(section: Rows, bones: list[BoneSurface], part: str, person: Pers
 
 
 def paint_soft_body(
-    canvas: Canvas, sections: dict[str, Rows], warp: Warp, person: Person, rng: np.random.Generator
+    canvas: Canvas,
+    sections: dict[str, Rows],
+    warp: Warp,
+    arm: Warp,
+    person: Person,
+    rng: np.random.Generator,
 ) -> None:
     """Paint fat, muscle and the fat of chest and belly, from the outside in.
 
@@ -142,20 +215,29 @@ def paint_soft_body(
         canvas: Painted in place.
         sections: From `skin_sections`.
         warp: Deformation of the body.
+        arm: Posture of the arms, before the deformation.
         person: Sets the fat's thickness.
         rng: Source of the fat between muscles.
     """
-    for section in sections.values():
+
+    def posed(part: str, section: Rows) -> Surface:
         surface = loft(section)
-        canvas.paint(surface.moved(warp(surface.vertices)), Tissue.SUBCUTANEOUS_FAT)
+        vertices = arm(surface.vertices) if part.startswith("arm") else surface.vertices
+        return surface.moved(warp(vertices))
+
+    for part, section in sections.items():
+        canvas.paint(posed(part, section), Tissue.SUBCUTANEOUS_FAT)
     soft = frozenset({Tissue.SUBCUTANEOUS_FAT})
     for part, section in sections.items():
-        surface = loft(_below_fat(section, person, is_limb=part != "head_trunk"))
-        canvas.paint(surface.moved(warp(surface.vertices)), Tissue.MUSCLE, over=soft)
-    _paint_septa(canvas, person, rng)
+        below = _below_fat(section, person, is_limb=part != "head_trunk")
+        canvas.paint(posed(part, below), Tissue.MUSCLE, over=soft)
+    part_muscles(canvas, person, warp, arm, rng)
     cavity = loft(_cavity(sections["head_trunk"], person))
-    canvas.paint(cavity.moved(warp(cavity.vertices)), Tissue.VISCERAL_FAT, over=frozenset({Tissue.MUSCLE}))
-    _paint_skin(canvas)
+    canvas.paint(
+        cavity.moved(warp(cavity.vertices)),
+        Tissue.VISCERAL_FAT,
+        over=frozenset({Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT}),
+    )
 
 
 def _below_fat(section: Rows, person: Person, *, is_limb: bool) -> Rows:
@@ -190,16 +272,7 @@ def _cavity(section: Rows, person: Person) -> Rows:
     return inner
 
 
-def _paint_septa(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
-    """Thread fat between the muscles: broken sheets along the body where a smooth noise changes sign."""
-    width = float(np.clip(0.03 + 0.02 * person.adiposity + 0.001 * (person.age_years - 50), 0.015, 0.12))
-    shape, spacing = canvas.tissue.shape, canvas.spacing_mm
-    sheet = np.abs(smooth_noise(shape, spacing, (18.0, 18.0, 70.0), rng)) < width
-    sheet &= smooth_noise(shape, spacing, (40.0, 40.0, 60.0), rng) > -0.25
-    canvas.tissue[sheet & (canvas.tissue == Tissue.MUSCLE)] = Tissue.VISCERAL_FAT
-
-
-def _paint_skin(canvas: Canvas) -> None:
+def paint_skin(canvas: Canvas) -> None:
     """Turn the outermost voxel of the body into skin."""
     body = canvas.tissue != Tissue.AIR
     core = body.copy()

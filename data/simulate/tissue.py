@@ -129,6 +129,15 @@ TISSUES: dict[Tissue, Material] = {
     Tissue.BREAST: _m(0.9, 1050, 52, 0.45, 1700),
     Tissue.ADRENAL: _m(0.85, 850, 55, 0.05, 1050),
     Tissue.METAL: _m(0.0, 1000, 50),
+    Tissue.RENAL_MEDULLA: _m(0.92, 1250, 85, 0.0, 2000),
+    Tissue.ENDOMETRIUM: _m(0.95, 1400, 120, 0.0, 1250),
+    Tissue.TENDON: _m(0.25, 600, 8, 0.02, 1000),
+    Tissue.THIN_CORTEX: _m(0.42, 900, 30, 0.45, 500),
+    Tissue.MEDULLARY_CAVITY: _m(1.0, 970, 44, 0.9, 400),
+    Tissue.BOWEL_MUCOSA: _m(0.9, 950, 52, 0.0, 1400),
+    Tissue.PERIPHERAL_ZONE: _m(0.95, 1500, 130, 0.0, 1700),
+    Tissue.CAVERNOUS_BODY: _m(0.9, 1200, 70, 0.0, 1500),
+    Tissue.NERVE: _m(0.85, 950, 78, 0.08, 1100),
 }
 
 #: Tissues whose content differs from person to person far more than the spread of the others.
