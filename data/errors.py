@@ -12,7 +12,9 @@ MarrowmapError                 one clear line; the commands exit with code 3
 ├── ClinicalInputError         a clinical field that is unknown, implausible or contradictory
 ├── BundleError                weights that do not fit or are damaged
 ├── EngineError                no engine can run these weights here
-└── ReportFileError            a findings file that is not what it should be
+├── ReportFileError            a findings file that is not what it should be
+└── NodeError                  the DICOM node cannot start or go on
+    └── ArchiveError           an archive that does not answer or refuses
 ```
 
 A message says what is needed, what was found and the next step. It never holds a
@@ -66,3 +68,11 @@ class EngineError(MarrowmapError):
 
 class ReportFileError(MarrowmapError):
     """A findings file that is missing, damaged or of another schema."""
+
+
+class NodeError(MarrowmapError):
+    """The DICOM node cannot start or go on."""
+
+
+class ArchiveError(NodeError):
+    """An archive that does not answer or refuses."""

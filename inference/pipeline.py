@@ -34,6 +34,8 @@ from marrowmap.models.windows import plan_windows
 
 logger = logging.getLogger(__name__)
 
+Network = tuple[Bundle, Engine]
+
 
 @dataclass(frozen=True, kw_only=True)
 class InferSettings:
@@ -76,7 +78,9 @@ class Stopwatch:
         logger.info("%s: %.1f s", name, self.seconds[name])
 
 
-def infer(study: Path, out: Path, settings: InferSettings | None = None) -> dict[str, Any]:
+def infer(
+    study: Path, out: Path, settings: InferSettings | None = None, *, network: Network | None = None
+) -> dict[str, Any]:
     """Find, measure and stage the lesions of a study and write everything into a folder.
 
     What can be refused early is refused first: clinical file, weights and device, then the study.
@@ -85,6 +89,7 @@ def infer(study: Path, out: Path, settings: InferSettings | None = None) -> dict
         study: DICOM folder, zip, or a folder of NIfTI files named by sequence.
         out: Folder to make or to refresh; written whole or not at all.
         settings: How.
+        network: What `open_network` returned, for many exams in one process; None opens it here.
 
     Returns:
         The report as written to `report.json`. Nothing found is a normal result.
@@ -97,8 +102,7 @@ def infer(study: Path, out: Path, settings: InferSettings | None = None) -> dict
     _refuse_file(out)
     clinical = read_clinical(settings.clinical) if settings.clinical else ClinicalInput()
     with watch.stage("load_network"):
-        bundle = load_bundle(settings.weights)
-        engine = open_engine(bundle, settings.device, settings.threads)
+        bundle, engine = network or open_network(settings)
     with watch.stage("read_study"):
         exam = read_exam(study, settings.series, settings.study_uid)
     with watch.stage("prepare"):
@@ -120,6 +124,16 @@ def infer(study: Path, out: Path, settings: InferSettings | None = None) -> dict
         write_outputs(out, report, images, output_maps(findings), also=[partial(write_images, images=images)])
     report["run"]["seconds"] = dict(watch.seconds)
     return report
+
+
+def open_network(settings: InferSettings) -> Network:
+    """Return the weights that the settings name and an engine that is ready to run them.
+
+    Raises:
+        MarrowmapError: If the weights or the device cannot be used.
+    """
+    bundle = load_bundle(settings.weights)
+    return bundle, open_engine(bundle, settings.device, settings.threads)
 
 
 def plan(study: Path, settings: InferSettings | None = None) -> dict[str, Any]:

@@ -35,6 +35,8 @@ EXTRAS = {
     "trimesh": "simulate",
     "lightning": "train",
     "tensorboard": "train",
+    "pynetdicom": "serve",
+    "dicomweb_client": "serve",
 }
 
 EXIT_DONE, EXIT_OPTIONS, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 2, 3, 130

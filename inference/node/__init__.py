@@ -1,0 +1,1 @@
+"""The DICOM node: receive studies, infer, send the results back, lose nothing."""
