@@ -25,10 +25,10 @@ def adc_from_b_values(volumes: list[Volume]) -> Volume:
 
     The fit is the least-squares line through ln(signal) over b, every volume with equal weight, as scanners
     do it; with two b-values it is ln(S_low / S_high) / (b_high - b_low). Where the noise can be measured (in
-    the air around the body), a signal below twice its standard deviation is left out wherever two b-values 100
-    s/mm2 apart remain above it: there signal no longer falls with b, and ADC would come out too low. Where
-    only the lowest b stands above, all are used and the value is a lower bound. A voxel without signal at
-    some b, or whose lowest b is below three standard deviations, is 0: not measured.
+    the air around the body), a signal below twice its standard deviation is left out wherever two b-values
+    100 s/mm2 apart remain above it: there signal no longer falls with b, and ADC would come out too low.
+    Where only the lowest b stands above, all are used and the value is a lower bound. A voxel without signal
+    at some b, or whose lowest b is below three standard deviations, is 0: not measured.
 
     Args:
         volumes: Two or more volumes on one grid, each with its b-value (s/mm2), repeats allowed.

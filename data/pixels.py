@@ -35,7 +35,7 @@ def read_stack(stack: Stack, *, quantitative: bool) -> Array3D:
         StudyError: If a file is cut short or its compression cannot be decoded here.
     """
     columns, rows, count = stack.shape
-    planes = np.empty((count, rows, columns), dtype=np.float32)
+    planes: npt.NDArray[np.float32] | None = None
     files: dict[int, Any] = {}
     with tolerant():
         for k, one in enumerate(stack.slices):
@@ -43,11 +43,29 @@ def read_stack(stack: Stack, *, quantitative: bool) -> Array3D:
             if key not in files:
                 # A stack walks through files in order: only a multi-frame file is worth keeping.
                 files = {key: _frames(one.header)}
-            frame = files[key][one.frame]
-            row, column = one.corner
-            planes[k] = frame[row : row + rows, column : column + columns]
+            frame = _tile(files[key], one)
+            if planes is None:
+                # Not sooner: a header may claim any size, and only now it is known that pixels are there.
+                planes = np.empty((count, rows, columns), dtype=np.float32)
+            planes[k] = frame
             _rescale(planes[k], one, quantitative)
+    assert planes is not None, "a stack has slices"
     return planes.transpose(2, 1, 0)
+
+
+def _tile(frames: Sequence[npt.NDArray[Any]], one: Slice) -> npt.NDArray[Any]:
+    """Return a slice's part of its frame, stored values `(row, column)`.
+
+    Raises:
+        StudyError: If the file holds fewer frames or pixels than its header says.
+    """
+    row, column = one.corner
+    if one.frame >= len(frames):
+        raise StudyError(f"{len(frames)} frames in a file that says it holds more; copy it again")
+    tile = frames[one.frame][row : row + one.rows, column : column + one.columns]
+    if tile.shape != (one.rows, one.columns):
+        raise StudyError(f"frames of {frames[0].shape} pixels where the header says more; copy it again")
+    return tile
 
 
 def _rescale(plane: npt.NDArray[np.float32], one: Slice, quantitative: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -62,12 +63,18 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     """Return exactly `count` numbers.
 
     Raises:
-        StudyError: If the tag is absent or of another length.
+        StudyError: If the tag is absent, of another length or not finite.
     """
     value = dataset.get(keyword)
-    if value is None or len(value) != count:
-        raise StudyError(f"no {keyword}; not an image with a place in the patient")
-    return tuple(float(v) for v in value)
+    if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != count:
+        raise StudyError(f"no {keyword}: not an image with a place in the patient, or cut short")
+    try:
+        found = tuple(float(v) for v in value)
+    except (TypeError, ValueError):
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise StudyError(f"{keyword} holds {', '.join(map(str, value))}, need numbers; export it again")
+    return found
 
 
 def positive(dataset: Dataset, keyword: str) -> int:
@@ -78,7 +85,7 @@ def positive(dataset: Dataset, keyword: str) -> int:
     """
     value = int(dataset.get(keyword) or 0)
     if value <= 0:
-        raise StudyError(f"no {keyword}; not an image")
+        raise StudyError(f"no {keyword}: not an image, or a file cut short; copy it again")
     return value
 
 

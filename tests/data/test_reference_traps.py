@@ -125,7 +125,7 @@ def slope_and_correlation(ours: Array3D, theirs: Array3D, usable: Array3D) -> tu
 @pytest.mark.parametrize(
     ("diffusion", "adc", "noise"),
     [
-        # The Trio's air is plain noise and is measured; the Skyra's is filtered: 5 is where its values pile up.
+        # The Trio's air is plain noise and is measured; the Skyra's is filtered, its values pile up at 5.
         ("siemens_trio_b17_pelvis_dwi_4b", "siemens_trio_b17_pelvis_adc", None),
         ("siemens_skyra_d11_pelvis_dwi_3b", "siemens_skyra_d11_pelvis_adc", 5.0),
     ],
