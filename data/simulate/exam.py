@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from marrowmap.data.exam import Exam, Sequence, StudyInfo, Volume
 from marrowmap.data.simulate.disease import DiseasedBody, diseased_body
+from marrowmap.data.simulate.effects import Effect
 from marrowmap.data.simulate.labels import regions_of_bones
 from marrowmap.data.simulate.lesions import DiseaseSettings
 from marrowmap.data.simulate.protocol import ScannerSettings, draw_scanner_settings
@@ -44,6 +45,8 @@ class SimulationSettings:
         spacing_mm: Voxel side of the body and of the truth.
         field_strength_t: 1.5 or 3.
         missing: Sequences left out on demand.
+        effects: Names of the scanner's effects to show (`effects.Effect`), all others absent; None draws.
+        wildness: How far contrasts leave physics: 0 (physical) to 1 (wild), for training.
         disease: How disease is drawn.
         signal: Timings of the sequences.
         scanner: Protocol.
@@ -52,6 +55,8 @@ class SimulationSettings:
     spacing_mm: float = 2.0
     field_strength_t: float | None = None
     missing: frozenset[Sequence] = frozenset()
+    effects: frozenset[str] | None = None
+    wildness: float = 0.0
     disease: DiseaseSettings = field(default_factory=DiseaseSettings)
     signal: SignalSettings | None = None
     scanner: ScannerSettings | None = None
@@ -124,10 +129,18 @@ def scan_body(
         settings: What is fixed.
     """
     signal = settings.signal or draw_signal_settings(signals, field_strength_t=settings.field_strength_t)
-    scanner = settings.scanner or draw_scanner_settings(scanners)
+    scanner = settings.scanner or draw_scanner_settings(scanners, effects=settings.effects)
     scanner = replace(scanner, sequences=scanner.sequences - settings.missing)
-    acquisitions = acquire(anatomy, body, scanners, signal=signal, scanner=scanner)
-    truth = _truth(anatomy, body, seed)
+    if Effect.SPAIR in scanner.effects:
+        signal = replace(signal, diffusion_fat="spair")
+    acquisitions = acquire(
+        anatomy, body, scanners, signal=signal, scanner=scanner, wildness=settings.wildness
+    )
+    truth = replace(
+        _truth(anatomy, body, seed),
+        effects={effect.value: strength for effect, strength in scanner.effects.strengths.items()},
+        acquisition=acquisition_truth(acquisitions, signal, scanner, settings.wildness),
+    )
     return SimulatedExam(acquisitions=acquisitions, truth=truth, signal=signal, scanner=scanner)
 
 
@@ -144,8 +157,12 @@ def to_exam(simulated: SimulatedExam) -> Exam:
         SequenceMissingError: If high-b diffusion or every anatomical sequence was left out.
     """
     stations: dict[Sequence, list[Volume]] = defaultdict(list)
+    low_b = simulated.scanner.b_values_s_per_mm2[0]
     for acquisition in simulated.acquisitions:
-        stations[acquisition.sequence].append(acquisition.volume)
+        b_value = acquisition.volume.b_value_s_per_mm2
+        is_middle_b = acquisition.sequence is Sequence.DWI_LOW and b_value not in (None, low_b)
+        if not is_middle_b:
+            stations[acquisition.sequence].append(acquisition.volume)
     composed = {
         sequence: compose_stations(volumes, equalise=sequence not in _QUANTITATIVE)
         for sequence, volumes in stations.items()
@@ -177,6 +194,27 @@ def _truth(anatomy: Anatomy, body: DiseasedBody, seed: int) -> Truth:
         marrow_fat_fraction=body.marrow_fat_fraction,
         seed=seed,
     )
+
+
+def acquisition_truth(
+    acquisitions: tuple[Acquisition, ...], signal: SignalSettings, scanner: ScannerSettings, wildness: float
+) -> dict[str, Any]:
+    """Return how an exam was acquired, as plain words and numbers for `truth.json`."""
+    stations: dict[str, list[int]] = defaultdict(list)
+    for acquisition in acquisitions:
+        if acquisition.station not in stations[acquisition.sequence.value]:
+            stations[acquisition.sequence.value].append(acquisition.station)
+    low_b, high_b = scanner.b_values_s_per_mm2
+    return {
+        "field_strength_t": signal.field_strength_t,
+        "stations": dict(stations),
+        "b_values_s_per_mm2": [low_b, *scanner.middle_b_values_s_per_mm2, high_b],
+        "diffusion_fat": signal.diffusion_fat,
+        "t1_orientation": scanner.t1_orientation,
+        "stir_orientation": scanner.stir_orientation,
+        "diffusion_orientation": scanner.diffusion_orientation,
+        "wildness": wildness,
+    }
 
 
 def _built_anatomy(rng: np.random.Generator, spacing_mm: float) -> Anatomy:

@@ -28,26 +28,38 @@ class NoisePool:
         """Return a pool of two million deviates."""
         return cls(deviates=rng.standard_normal(_POOL, dtype=np.float32))
 
-    def rician(self, signal: Volume32, sigma: float, rng: np.random.Generator) -> Volume32:
+    def rician(
+        self, signal: Volume32, sigma: float, rng: np.random.Generator, *, averages: int = 1
+    ) -> Volume32:
         """Return the magnitude of a signal with complex noise.
 
         Args:
             signal: float32 `(a, b, c)`, signed; it is overwritten.
-            sigma: Standard deviation of each of the two noise channels.
+            sigma: Standard deviation of each of the two noise channels after averaging.
             rng: Chooses where in the pool each plane reads.
+            averages: How many magnitude images are averaged. Each is noisier by the root of their number, so
+                the floor that signal cannot sink below rises by that root.
 
         Returns:
-            float32 `(a, b, c)`, positive; its mean in air is 1.25 sigma.
+            float32 `(a, b, c)`, positive; its mean in air is 1.25 sigma times the root of `averages`.
         """
         plane = signal.shape[1] * signal.shape[2]
-        starts = rng.integers(0, max(len(self.deviates) - plane, 1), (signal.shape[0], 2))
-        scaled = self.deviates * np.float32(sigma)
+        starts = rng.integers(0, max(len(self.deviates) - plane, 1), (signal.shape[0], averages, 2))
+        scaled = self.deviates * np.float32(sigma * np.sqrt(averages))
         squared = np.square(scaled)
-        for image, (real, imaginary) in zip(signal, starts, strict=True):
-            image += self._plane(scaled, real, image.shape)
-            np.square(image, out=image)
-            image += self._plane(squared, imaginary, image.shape)
-            np.sqrt(image, out=image)
+        for image, places in zip(signal, starts, strict=True):
+            clean = image if averages == 1 else image.copy()
+            total = image
+            for number, (real, imaginary) in enumerate(places):
+                one = total if number == 0 else clean.copy()
+                one += self._plane(scaled, real, image.shape)
+                np.square(one, out=one)
+                one += self._plane(squared, imaginary, image.shape)
+                np.sqrt(one, out=one)
+                if number:
+                    total += one
+            if averages > 1:
+                total *= np.float32(1 / averages)
         return signal
 
     @staticmethod

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +88,8 @@ class Truth:
         diffuse_grade: How far the background marrow is infiltrated.
         marrow_fat_fraction: Mean over lumbar spine, sacrum and pelvis before lesions; NaN without them.
         seed: Of the whole exam.
+        effects: What the scanner did to the images, from name (`effects.Effect`) to strength, 0 to 1.
+        acquisition: How the exam was acquired, as plain words and numbers.
     """
 
     lesion_labels: npt.NDArray[np.uint16]
@@ -99,3 +102,5 @@ class Truth:
     diffuse_grade: DiffuseGrade = "none"
     marrow_fat_fraction: float = float("nan")
     seed: int
+    effects: Mapping[str, float] = field(default_factory=dict)
+    acquisition: Mapping[str, Any] = field(default_factory=dict)
