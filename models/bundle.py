@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from marrowmap.data.errors import BundleError, SettingsError
 from marrowmap.data.model_input import CHANNELS, ModelInputSettings
 from marrowmap.data.skeleton import REGION_CHANNELS
+from marrowmap.models.calibration import Calibration, calibration_from_json, calibration_to_json
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,7 @@ class BundleDescription:
         lesion_threshold: Probability from which a voxel is lesion, in (0, 1).
         trained_on: One sentence: how many exams, simulated or real.
         intended_use: One sentence for every report.
+        calibration: What its scores are worth; None where nobody measured it.
     """
 
     name: str
@@ -59,6 +61,7 @@ class BundleDescription:
     lesion_threshold: float
     trained_on: str
     intended_use: str
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         """Refuse what this program could not run.
@@ -199,7 +202,9 @@ def _bundle_of(folder: Path, metadata: Mapping[str, Any]) -> Bundle:
     if metadata.get("channels") != channels:
         raise BundleError(f"need input channels {channels}, found {metadata.get('channels')}; train again")
     try:
-        fields = {field.name: metadata[field.name] for field in dataclasses.fields(BundleDescription)}
+        names = {field.name for field in dataclasses.fields(BundleDescription)} - {"calibration"}
+        fields = {name: metadata[name] for name in names}
+        fields["calibration"] = calibration_from_json(metadata.get("calibration"))
         fields["input"] = ModelInputSettings(**metadata["input"])
         fields["patch_size"] = tuple(int(side) for side in metadata["patch_size"])
         fields["lesion_threshold"] = float(metadata["lesion_threshold"])
@@ -215,6 +220,7 @@ def _bundle_of(folder: Path, metadata: Mapping[str, Any]) -> Bundle:
 def _write_metadata(folder: Path, description: BundleDescription) -> None:
     """Write `metadata.json` beside weight files that are already there."""
     metadata = {"format": FORMAT, **dataclasses.asdict(description)}
+    metadata["calibration"] = calibration_to_json(description.calibration)
     metadata |= {"channels": [channel.value for channel in CHANNELS], "sha256": weights_sha256(folder)}
     (folder / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 

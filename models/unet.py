@@ -91,14 +91,20 @@ class MarrowUNet(torch.nn.Module):
             filters=list(settings.features),
             norm_name=_norm(settings),
         )
-        head = self.body.output_block.conv.conv
-        assert isinstance(head, torch.nn.Conv3d)
+        head = self.head
         assert head.bias is not None
         with torch.no_grad():
             # Lesions are rare: an even start would spend the first hundreds of steps on saying so.
             head.bias[: STEM_STRIDE**3] = math.log(LESION_PRIOR / (1 - LESION_PRIOR))
             # Most of a body is no skeleton: the background starts ahead of the regions.
             head.bias[STEM_STRIDE**3 : 2 * STEM_STRIDE**3] = BACKGROUND_START
+
+    @property
+    def head(self) -> torch.nn.Conv3d:
+        """The output layer: eight voxels of every output channel from one cell's features."""
+        head = self.body.output_block.conv.conv
+        assert isinstance(head, torch.nn.Conv3d)
+        return head
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch of patches.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE
+from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, STEM_STRIDE
 from marrowmap.training.config import LossSettings
 
 #: Added to both sides of a Dice ratio, in voxels: a patch without lesion must not divide by zero,
@@ -52,15 +52,15 @@ def segmentation_loss(
         lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
         regions: uint8 `(n, i, j, k)`.
         settings: Weights.
-        phase: Which of the `region_stride ** 3` lattices the regions are compared on.
+        phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
     """
     counts = lesion != IGNORED
     lesion_logit, target = logits[:, LESION_CHANNEL].float(), (lesion == 1).float()
     lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3))
     lesion_entropy = _hard_entropy(lesion_logit, target, counts, settings)
-    lattice = _lattice(settings.region_stride, phase)
-    region_logits = logits[:, REGION_CHANNEL_SLICE][(..., *lattice)].float()
-    region_dice, region_entropy = _region_terms(region_logits, regions[(..., *lattice)].long())
+    region_logits = _some_cells(logits[:, REGION_CHANNEL_SLICE], settings.region_stride, phase)
+    target_regions = _some_cells(regions[:, None], settings.region_stride, phase)[:, 0]
+    region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
     total = (
         settings.lesion_dice * lesion_dice
         + settings.lesion_entropy * lesion_entropy
@@ -91,18 +91,31 @@ def _hard_entropy(
     return (entropy * counts).flatten().topk(hardest, sorted=False).values.mean()
 
 
-def _lattice(stride: int, phase: int) -> tuple[slice, slice, slice]:
-    i, j, k = phase % stride, phase // stride % stride, phase // stride**2 % stride
-    return slice(i, None, stride), slice(j, None, stride), slice(k, None, stride)
+def _some_cells(volume: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
+    """Return the voxels `(n, c, voxels)` of every n-th cell per axis of a volume `(n, c, i, j, k)`.
+
+    A cell is what one voxel of the network's half-resolution body becomes. Cells are taken whole: each of
+    their eight voxels has weights of its own in the head, which then learn in every step.
+    """
+    n, c, *sides = volume.shape
+    split = [part for side in sides for part in (side // STEM_STRIDE, STEM_STRIDE)]
+    cells = volume.reshape(n, c, *split)
+    i, j, k = (slice(phase // stride**axis % stride, None, stride) for axis in range(3))
+    return cells[:, :, i, :, j, :, k].reshape(n, c, -1)
 
 
 def _region_terms(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return 1 - Dice over the regions that are in the batch (background left out), and cross-entropy."""
+    """Return 1 - Dice over the regions that are in the batch (background left out), and cross-entropy.
+
+    Args:
+        logits: float `(n, regions, voxels)`.
+        target: int64 `(n, voxels)`.
+    """
     log_probability = functional.log_softmax(logits, dim=1)
     entropy = functional.nll_loss(log_probability, target)
     one_hot = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).float()
-    dice = _dice(log_probability.exp(), one_hot, dims=(0, 2, 3, 4))[1:]
-    is_there = one_hot.sum(dim=(0, 2, 3, 4))[1:] > 0
+    dice = _dice(log_probability.exp(), one_hot, dims=(0, 2))[1:]
+    is_there = one_hot.sum(dim=(0, 2))[1:] > 0
     mean = (dice * is_there).sum() / is_there.sum().clamp(min=1)
     return torch.where(is_there.any(), 1 - mean, torch.zeros_like(mean)), entropy
 
