@@ -90,7 +90,7 @@ def _one_study(headers: list[Header], study_uid: str) -> list[Header]:
     if len(studies) > 1 and not study_uid:
         raise NoStudyError(
             f"found {len(studies)} studies, need one: {_listed(studies)}; name a folder with one, or its UID "
-            "with --study"
+            "with --study-uid"
         )
     chosen = studies[study_uid] if study_uid else next(iter(studies.values()))
     people = {str(h.dataset.get("PatientID") or "") for h in chosen}
@@ -111,9 +111,10 @@ def _listed(studies: dict[str, list[Header]]) -> str:
 
 
 def _iso_date(value: object) -> str:
-    """Return a DICOM date as `YYYY-MM-DD`, empty if it is none."""
+    """Return a DICOM date as `YYYY-MM-DD`, empty if it is none or a dummy of the year 1."""
     text = str(value or "")
-    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else ""
+    is_date = len(text) == 8 and text.isdigit() and text >= "1900"
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if is_date else ""
 
 
 def _study_info(dataset: Dataset) -> StudyInfo:
