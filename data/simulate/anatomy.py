@@ -14,9 +14,15 @@ from marrowmap.data.simulate.labels import Bone
 from marrowmap.data.simulate.organs import paint_organs
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.posture import ARM_BONES, Warp, draw_arm_posture, draw_warp, fit_skeleton
+from marrowmap.data.simulate.prosthesis import paint_prosthesis
 from marrowmap.data.simulate.shapes import Surface
 from marrowmap.data.simulate.skin import paint_skin, paint_soft_body, skin_sections
-from marrowmap.data.simulate.spine import paint_canal, paint_discs, part_costal_cartilage
+from marrowmap.data.simulate.spine import (
+    paint_canal,
+    paint_discs,
+    part_costal_cartilage,
+    part_first_sacral,
+)
 from marrowmap.data.simulate.variants import AnatomySettings, Variants, draw_variants
 
 
@@ -62,7 +68,7 @@ def build_anatomy(
         The anatomy, deterministic by person, generator state and spacing.
     """
     variants = draw_variants(person, settings or AnatomySettings(), rng)
-    skeleton = fit_skeleton(person, rng)
+    skeleton = fit_skeleton(person, rng, variants)
     warp = draw_warp(person, rng, strength_mm=variants.deformation_mm)
     arm = draw_arm_posture(person, variants)
     sections = skin_sections(person, skeleton)
@@ -71,11 +77,14 @@ def build_anatomy(
     paint_soft_body(canvas, sections, warp, arm, person, rng)
     paint_organs(canvas, person, warp, rng)
     paint_skin(canvas)
-    paint_discs(canvas, bones)
+    paint_discs(canvas, bones, transitional=variants.transitional)
     for bone, surface in bones:
         canvas.paint_bone(bone, surface)
     part_costal_cartilage(canvas, bones)
+    if variants.transitional == "lumbarised_s1":
+        part_first_sacral(canvas, bones)
     paint_canal(canvas, bones)
+    paint_prosthesis(canvas, bones, variants.prosthesis)
     paint_head_inside(canvas, rng)
     return Anatomy(
         tissue=canvas.tissue,

@@ -15,9 +15,22 @@ from marrowmap.data.simulate.voxelise import inside_surface
 
 Box = tuple[slice, slice, slice]
 
-#: Compact bone of these is thick enough to fill two voxels of 2 mm.
-_THICK_CORTEX_MM = {Bone.FEMUR_RIGHT: 3.0, Bone.FEMUR_LEFT: 3.0, Bone.HUMERUS_RIGHT: 2.5,
-                    Bone.HUMERUS_LEFT: 2.5, Bone.FOREARM: 2.0}  # fmt: skip
+#: Thickness of compact bone by distance below the top of a long bone (mm): head, neck, shaft.
+_LONG_CORTEX = {
+    Bone.FEMUR_RIGHT: ((0, 60, 100, 160), (1.0, 2.0, 4.5, 6.0)),
+    Bone.FEMUR_LEFT: ((0, 60, 100, 160), (1.0, 2.0, 4.5, 6.0)),
+    Bone.HUMERUS_RIGHT: ((0, 45, 90, 150), (1.0, 1.5, 3.2, 4.2)),
+    Bone.HUMERUS_LEFT: ((0, 45, 90, 150), (1.0, 1.5, 3.2, 4.2)),
+    Bone.FOREARM: ((0, 40), (2.0, 2.8)),
+}
+#: From here down a shaft is hollow: yellow marrow without trabeculae.
+_CAVITY_BELOW_TOP_MM = {Bone.FEMUR_RIGHT: 105.0, Bone.FEMUR_LEFT: 105.0,
+                        Bone.HUMERUS_RIGHT: 85.0, Bone.HUMERUS_LEFT: 85.0}  # fmt: skip
+#: The shell of these is thinner than a voxel of 2 mm: it shows as a mixture of bone and marrow.
+_THIN_SHELL = frozenset(
+    {bone for bone in Bone if Bone.C1 <= bone <= Bone.L5}
+    | {Bone.RIBS, Bone.STERNUM, Bone.SACRUM, Bone.SCAPULA_RIGHT, Bone.SCAPULA_LEFT}
+)
 _SOLID = frozenset({Bone.SKULL})
 _CROSS = ndimage.generate_binary_structure(3, 1)
 
@@ -100,14 +113,29 @@ class Canvas:
         if not inside.any():
             return
         self._cover(box, inside)
-        layers = max(1, round(_THICK_CORTEX_MM.get(bone, 1.0) / self.spacing_mm))
-        # At the edge of the field of view a bone is cut, not capped with cortex.
-        core = _eroded(inside, layers, border=True)
-        if bone in _SOLID:
-            core = np.zeros_like(inside)
-        self.tissue[box][inside] = Tissue.CORTICAL_BONE
+        if bone in _LONG_CORTEX:
+            core, cavity = self._hollow_shaft(bone, box, inside)
+        else:
+            # At the edge of the field of view a bone is cut, not capped with cortex.
+            core = np.zeros_like(inside) if bone in _SOLID else _eroded(inside, 1, border=True)
+            cavity = np.zeros_like(core)
+        shell = Tissue.THIN_CORTEX if bone in _THIN_SHELL else Tissue.CORTICAL_BONE
+        self.tissue[box][inside] = shell
         self.tissue[box][core] = Tissue.MARROW
+        self.tissue[box][cavity] = Tissue.MEDULLARY_CAVITY
         self.bone[box][inside] = bone
+
+    def _hollow_shaft(self, bone: Bone, box: Box, inside: LesionMask) -> tuple[LesionMask, LesionMask]:
+        """Return the marrow of a long bone and which of it lies in the hollow of its shaft."""
+        # At the edge of the field of view a bone is cut, not capped with cortex.
+        padded = np.pad(inside, 1, mode="edge")
+        depth = np.asarray(ndimage.distance_transform_edt(padded, sampling=self.spacing_mm))[1:-1, 1:-1, 1:-1]
+        heights = np.flatnonzero(inside.any(axis=(0, 1)))
+        below_top = (heights[-1] - np.arange(inside.shape[2])) * self.spacing_mm
+        cortex = np.maximum(np.interp(below_top, *_LONG_CORTEX[bone]), 0.6 * self.spacing_mm)
+        core = inside & (depth > cortex)
+        hollow_from = _CAVITY_BELOW_TOP_MM.get(bone, np.inf)
+        return core, core & (below_top > hollow_from) & (depth > cortex + 1.5)
 
     def _cover(self, box: Box, inside: LesionMask) -> None:
         """See that a bone does not lie bare: soft tissue where it would touch the air."""

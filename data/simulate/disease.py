@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.errors import SettingsError
+from marrowmap.data.simulate.disease_settings import DiseaseSettings
 from marrowmap.data.simulate.labels import Bone
-from marrowmap.data.simulate.lesions import DiseaseSettings, paint_focal_lesions, paint_micronodules
+from marrowmap.data.simulate.lesions import paint_focal_lesions, paint_micronodules
 from marrowmap.data.simulate.marrow import (
     MarrowState,
     healthy_marrow,
@@ -18,8 +19,9 @@ from marrowmap.data.simulate.marrow import (
     marrow_index,
     marrow_table,
 )
-from marrowmap.data.simulate.mimics import paint_mimics
+from marrowmap.data.simulate.mimics import paint_mimic, paint_mimics
 from marrowmap.data.simulate.painting import PaintedBody
+from marrowmap.data.simulate.spread import paint_extramedullary, paint_malignant_collapse
 from marrowmap.data.simulate.texture import add_tiled, broad_noise, levels_of, noise_tile, tile_at
 from marrowmap.data.simulate.tissue import (
     TEXTURE_LEVELS,
@@ -33,6 +35,7 @@ from marrowmap.data.simulate.truth import DiffuseGrade, LesionTruth, MimicTruth,
 
 if TYPE_CHECKING:
     from marrowmap.data.simulate.anatomy import Anatomy
+    from marrowmap.data.simulate.variants import Collapse
 
 PATTERN_SHARE: dict[Pattern, float] = {
     "normal": 0.20,
@@ -62,6 +65,7 @@ class DiseasedBody:
         pattern: Infiltration pattern.
         diffuse_grade: Of the background marrow.
         marrow_fat_fraction: Mean of lumbar spine, sacrum and pelvis, before lesions; NaN without them.
+        has_hyperplasia: True when red marrow is increased.
     """
 
     material: npt.NDArray[np.uint16]
@@ -72,6 +76,7 @@ class DiseasedBody:
     pattern: Pattern
     diffuse_grade: DiffuseGrade
     marrow_fat_fraction: float
+    has_hyperplasia: bool = False
 
 
 def draw_pattern(rng: np.random.Generator) -> Pattern:
@@ -107,14 +112,11 @@ def diseased_body(
     if chosen not in PATTERN_SHARE:
         raise SettingsError(f"unknown pattern {chosen!r}; use one of {', '.join(PATTERN_SHARE)} or random")
     tissues = draw_tissues(rng)
-    marrow, grade = _with_diffuse_disease(healthy_marrow(anatomy, rng), chosen, anatomy, rng)
+    well = healthy_marrow(anatomy, rng, hyperplasia=settings.hyperplasia)
+    marrow, grade = _with_diffuse_disease(well, chosen, anatomy, rng, wanted=settings.diffuse_grade)
     canvas = _blank_canvas(anatomy, marrow, rng)
-    lesions: tuple[LesionTruth, ...] = ()
-    if chosen in ("focal", "mixed"):
-        lesions = paint_focal_lesions(canvas, marrow, settings, rng)
-    elif chosen == "micronodular":
-        lesions = paint_micronodules(canvas, marrow, settings, rng)
-    mimics = paint_mimics(canvas, marrow, rng, mean_count=settings.mimics_mean)
+    lesions = _paint_lesions(canvas, marrow, chosen, settings, rng)
+    mimics = _paint_benign(canvas, marrow, settings, rng)
     return DiseasedBody(
         material=canvas.material,
         table=joined(tissues, marrow_table(rng), table_of(canvas.materials)),
@@ -124,7 +126,44 @@ def diseased_body(
         pattern=chosen,
         diffuse_grade=grade,
         marrow_fat_fraction=_mean_axial_fat(marrow),
+        has_hyperplasia=well.has_hyperplasia,
     )
+
+
+def _paint_lesions(
+    canvas: PaintedBody,
+    marrow: MarrowState,
+    pattern: Pattern,
+    settings: DiseaseSettings,
+    rng: np.random.Generator,
+) -> tuple[LesionTruth, ...]:
+    """Paint all that the pattern asks for: collapses that are malignant first, then lesions, then masses."""
+    if pattern == "micronodular":
+        return paint_micronodules(canvas, marrow, settings, rng)
+    if pattern not in ("focal", "mixed"):
+        return ()
+    lesions: list[LesionTruth] = []
+    for collapse in _collapses(canvas.anatomy):
+        if collapse.cause == "malignant":
+            lesion = paint_malignant_collapse(canvas, collapse.bone, rng, lesion_id=len(lesions) + 1)
+            lesions += [lesion] if lesion else []
+    lesions += paint_focal_lesions(canvas, marrow, settings, rng, first_id=len(lesions) + 1)
+    lesions += paint_extramedullary(canvas, settings, rng, first_id=len(lesions) + 1)
+    return tuple(lesions)
+
+
+def _paint_benign(
+    canvas: PaintedBody, marrow: MarrowState, settings: DiseaseSettings, rng: np.random.Generator
+) -> tuple[MimicTruth, ...]:
+    """Paint the oedema of fresh osteoporotic collapses, then the findings that are drawn or asked for."""
+    fresh = [c.bone for c in _collapses(canvas.anatomy) if c.cause == "osteoporotic_acute"]
+    oedema = [paint_mimic(canvas, marrow, "fracture_oedema", rng, bones=(bone,)) for bone in fresh]
+    drawn = paint_mimics(canvas, marrow, rng, mean_count=settings.mimics_mean, kinds=settings.mimics)
+    return (*(mimic for mimic in oedema if mimic), *drawn)
+
+
+def _collapses(anatomy: Anatomy) -> tuple[Collapse, ...]:
+    return anatomy.variants.collapses
 
 
 def _mean_axial_fat(marrow: MarrowState) -> float:
@@ -147,13 +186,19 @@ def _blank_canvas(anatomy: Anatomy, marrow: MarrowState, rng: np.random.Generato
 
 
 def _with_diffuse_disease(
-    marrow: MarrowState, pattern: Pattern, anatomy: Anatomy, rng: np.random.Generator
+    marrow: MarrowState,
+    pattern: Pattern,
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    wanted: DiffuseGrade | None = None,
 ) -> tuple[MarrowState, DiffuseGrade]:
-    if pattern not in ("diffuse", "mixed"):
+    if pattern not in ("diffuse", "mixed") or wanted == "none":
         return marrow, "none"
     grades: tuple[DiffuseGrade, ...] = ("mild", "moderate", "severe")
     shares = (0.25, 0.4, 0.35) if pattern == "diffuse" else (0.55, 0.4, 0.05)
-    grade = grades[int(rng.choice(3, p=shares))]
+    drawn = grades[int(rng.choice(3, p=shares))]
+    grade = wanted or drawn
     mean, half_range = _INFILTRATION[grade]
     # Cells follow red marrow: fatty ends and shafts are spared longest.
     reach = np.interp(marrow.fat_fraction, (0.5, 0.95), (1.0, 0.6)).astype(np.float32)

@@ -10,13 +10,14 @@ import numpy as np
 
 from marrowmap.data.exam import Exam, Sequence, StudyInfo, Volume
 from marrowmap.data.simulate.disease import DiseasedBody, diseased_body
+from marrowmap.data.simulate.disease_settings import DiseaseSettings
 from marrowmap.data.simulate.effects import Effect
 from marrowmap.data.simulate.labels import regions_of_bones
-from marrowmap.data.simulate.lesions import DiseaseSettings
 from marrowmap.data.simulate.protocol import ScannerSettings, draw_scanner_settings
 from marrowmap.data.simulate.scanner import Acquisition, acquire
 from marrowmap.data.simulate.signal import SignalSettings, draw_signal_settings
 from marrowmap.data.simulate.truth import LesionTruth, MimicTruth, Pattern, Truth
+from marrowmap.data.simulate.variants import AnatomySettings, proven
 from marrowmap.data.stations import compose_stations
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class SimulationSettings:
         missing: Sequences left out on demand.
         effects: Names of the scanner's effects to show (`effects.Effect`), all others absent; None draws.
         wildness: How far contrasts leave physics: 0 (physical) to 1 (wild), for training.
+        anatomy: What the body must be like.
         disease: How disease is drawn.
         signal: Timings of the sequences.
         scanner: Protocol.
@@ -57,6 +59,7 @@ class SimulationSettings:
     missing: frozenset[Sequence] = frozenset()
     effects: frozenset[str] | None = None
     wildness: float = 0.0
+    anatomy: AnatomySettings = field(default_factory=AnatomySettings)
     disease: DiseaseSettings = field(default_factory=DiseaseSettings)
     signal: SignalSettings | None = None
     scanner: ScannerSettings | None = None
@@ -104,7 +107,7 @@ def simulate_exam(
     bodies, diseases, signals, scanners = (
         np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(4)
     )
-    anatomy = anatomy or _built_anatomy(bodies, settings.spacing_mm)
+    anatomy = anatomy or _built_anatomy(bodies, settings)
     body = diseased_body(anatomy, diseases, pattern=pattern, settings=settings.disease)
     return scan_body(anatomy, body, seed, signals=signals, scanners=scanners, settings=settings)
 
@@ -192,6 +195,8 @@ def _truth(anatomy: Anatomy, body: DiseasedBody, seed: int) -> Truth:
         pattern=body.pattern,
         diffuse_grade=body.diffuse_grade,
         marrow_fat_fraction=body.marrow_fat_fraction,
+        has_hyperplasia=body.has_hyperplasia,
+        variants=proven(anatomy.variants, {it.bone for it in body.lesions if it.collapses_vertebra}),
         seed=seed,
     )
 
@@ -217,9 +222,11 @@ def acquisition_truth(
     }
 
 
-def _built_anatomy(rng: np.random.Generator, spacing_mm: float) -> Anatomy:
+def _built_anatomy(rng: np.random.Generator, settings: SimulationSettings) -> Anatomy:
     # Bone surfaces need the [simulate] extra; who brings an anatomy does not.
     from marrowmap.data.simulate.anatomy import build_anatomy
     from marrowmap.data.simulate.person import draw_person
 
-    return build_anatomy(draw_person(rng), rng, spacing_mm=spacing_mm)
+    return build_anatomy(
+        draw_person(rng), rng, spacing_mm=settings.spacing_mm, settings=settings.anatomy
+    )

@@ -6,13 +6,14 @@ pelvis, ribs and sternum first; skull and legs rare), kinds follow the ADC bands
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from marrowmap.data.errors import SettingsError
-from marrowmap.data.simulate.labels import Bone, regions_of_bones
+from marrowmap.data.simulate.disease_settings import DiseaseSettings
+from marrowmap.data.simulate.labels import MARROW_TISSUES, Bone, Tissue, regions_of_bones
 from marrowmap.data.simulate.marrow import MarrowState
 from marrowmap.data.simulate.painting import (
     Box,
@@ -40,49 +41,16 @@ _SITE_SHARE = {
     Region.FEMORA: 0.06,
 }
 _MICRONODULE_MATERIALS = 12
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiseaseSettings:
-    """How disease is drawn.
-
-    Attributes:
-        median_diameter_mm: Of focal lesions; fit of the published sizes.
-        log_sigma: Spread of the logarithm of the diameter.
-        smallest_diameter_mm: Floor of focal lesions.
-        largest_diameter_mm: Ceiling, in mm.
-        focal_count: Fewest and most focal lesions, drawn log-uniformly.
-        micronodule_count: Fewest and most micronodules, drawn log-uniformly.
-        treated_patients: Share of people with focal lesions who are under treatment.
-        mimics_mean: Mean number of benign look-alikes in an exam.
-    """
-
-    median_diameter_mm: float = 11.0
-    log_sigma: float = 0.5
-    smallest_diameter_mm: float = 4.0
-    largest_diameter_mm: float = 70.0
-    focal_count: tuple[int, int] = (1, 40)
-    micronodule_count: tuple[int, int] = (40, 250)
-    treated_patients: float = 0.15
-    mimics_mean: float = 2.5
-
-    def __post_init__(self) -> None:
-        """Refuse impossible settings.
-
-        Raises:
-            SettingsError: If sizes or counts are not in order.
-        """
-        if not 0 < self.smallest_diameter_mm <= self.median_diameter_mm <= self.largest_diameter_mm:
-            raise SettingsError(
-                "lesion diameters need 0 < smallest <= median <= largest; correct the settings"
-            )
-        for fewest, most in (self.focal_count, self.micronodule_count):
-            if not 1 <= fewest <= most:
-                raise SettingsError(f"lesion counts need 1 <= fewest <= most, found {fewest} and {most}")
+_VERTEBRAE = frozenset(bone for bone in Bone if Bone.C3 <= bone <= Bone.L5)
 
 
 def paint_focal_lesions(
-    canvas: PaintedBody, marrow: MarrowState, settings: DiseaseSettings, rng: np.random.Generator
+    canvas: PaintedBody,
+    marrow: MarrowState,
+    settings: DiseaseSettings,
+    rng: np.random.Generator,
+    *,
+    first_id: int = 1,
 ) -> tuple[LesionTruth, ...]:
     """Paint a drawn number of focal lesions.
 
@@ -91,9 +59,10 @@ def paint_focal_lesions(
         marrow: Where marrow is and how red.
         settings: Numbers and sizes.
         rng: Source of randomness.
+        first_id: Of the labels; ids count from it.
 
     Returns:
-        What was painted; ids count from 1. Fewer than drawn only where marrow is full.
+        What was painted. Fewer than drawn only where marrow is full.
     """
     sites = _sites(marrow, rng)
     count = _log_uniform(settings.focal_count, rng)
@@ -103,12 +72,40 @@ def paint_focal_lesions(
         if len(lesions) == count or not marrow.flat.size:
             break
         centre = marrow.voxels[:, np.searchsorted(sites, rng.random())]
+        if lesions and rng.random() < settings.touching_share:
+            centre = _beside(canvas, lesions[-1], rng, otherwise=centre)
         diameter = float(np.exp(rng.normal(np.log(settings.median_diameter_mm), settings.log_sigma)))
         diameter = min(max(diameter, settings.smallest_diameter_mm), settings.largest_diameter_mm)
-        kind = _draw_kind(diameter, rng, under_treatment=under_treatment)
-        lesion = _paint_focal(canvas, centre, diameter, kind, len(lesions) + 1, rng)
+        kind = settings.lesion_kind or draw_kind(diameter, rng, under_treatment=under_treatment)
+        spread = _draw_spread(bone_at(canvas, centre), diameter, settings, rng)
+        lesion = paint_focal(canvas, centre, diameter, kind, first_id + len(lesions), spread, rng)
         lesions += [lesion] if lesion else []
     return tuple(lesions)
+
+
+def _beside(
+    canvas: PaintedBody,
+    lesion: LesionTruth,
+    rng: np.random.Generator,
+    *,
+    otherwise: npt.NDArray[np.int32],
+) -> npt.NDArray[np.int32]:
+    """Return a free marrow voxel at the edge of a lesion, so that the next one touches it."""
+    affine = canvas.anatomy.affine_ras_mm
+    middle = np.rint((np.array(lesion.centroid_ras_mm) - affine[:3, 3]) / canvas.spacing_mm).astype(int)
+    reach = int(lesion.longest_diameter_mm / 2 / canvas.spacing_mm) + 3
+    i, j, k = (
+        slice(max(c - reach, 0), min(c + reach + 1, n))
+        for c, n in zip(middle, canvas.material.shape, strict=True)
+    )
+    box = i, j, k
+    labels = canvas.lesion_labels[box]
+    near = ndimage.binary_dilation(labels == lesion.id, iterations=2)
+    free = marrow_mask(canvas, box, np.asarray(near, dtype=bool), int(lesion.bone))
+    places = np.argwhere(free)
+    if not len(places):
+        return otherwise
+    return (places[rng.integers(len(places))] + [side.start for side in box]).astype(np.int32)
 
 
 def paint_micronodules(
@@ -118,7 +115,7 @@ def paint_micronodules(
     if not marrow.flat.size:
         return ()
     sites = _sites(marrow, rng)
-    materials = [_lesion_material("active", rng) for _ in range(_MICRONODULE_MATERIALS)]
+    materials = [lesion_material("active", rng) for _ in range(_MICRONODULE_MATERIALS)]
     rows = [canvas.add(material) for material in materials]
     lesions: list[LesionTruth] = []
     for place in np.searchsorted(sites, rng.random(_log_uniform(settings.micronodule_count, rng))):
@@ -132,7 +129,7 @@ def paint_micronodules(
         lesion_id = len(lesions) + 1
         canvas.paint(box, mask, rows[which])
         canvas.lesion_labels[box][mask] = lesion_id
-        lesions.append(_lesion_truth(canvas, box, mask, bone, lesion_id, "micronodule", materials[which]))
+        lesions.append(lesion_truth(canvas, box, mask, bone, lesion_id, "micronodule", materials[which]))
     return tuple(lesions)
 
 
@@ -148,7 +145,8 @@ def _sites(marrow: MarrowState, rng: np.random.Generator) -> npt.NDArray[np.floa
     return cumulated / cumulated[-1] if cumulated.size and cumulated[-1] > 0 else np.ones(1)
 
 
-def _draw_kind(diameter_mm: float, rng: np.random.Generator, *, under_treatment: bool) -> LesionKind:
+def draw_kind(diameter_mm: float, rng: np.random.Generator, *, under_treatment: bool) -> LesionKind:
+    """Return what a lesion is: most are treated in people under treatment, large ones may be necrotic."""
     if rng.random() < (0.7 if under_treatment else 0.02):
         return "treated"
     if diameter_mm > 18 and rng.random() < 0.15:
@@ -156,7 +154,8 @@ def _draw_kind(diameter_mm: float, rng: np.random.Generator, *, under_treatment:
     return "t1_bright" if rng.random() < 0.03 else "active"
 
 
-def _lesion_material(kind: LesionKind, rng: np.random.Generator) -> Material:
+def lesion_material(kind: LesionKind, rng: np.random.Generator) -> Material:
+    """Return the properties of a lesion: ADC 600 to 1100 um2/s when viable, above 1400 when treated."""
     adc = float(np.clip(rng.normal(850, 120), 600, 1100))
     fat, t1, t2 = rng.uniform(0.03, 0.10), 970 * np.exp(rng.normal(0, 0.05)), rng.normal(51, 3)
     if kind == "treated":
@@ -169,33 +168,75 @@ def _lesion_material(kind: LesionKind, rng: np.random.Generator) -> Material:
     )
 
 
-def _paint_focal(
+@dataclass(frozen=True, kw_only=True)
+class _Spread:
+    """How far a lesion grows beyond the marrow of its bone."""
+
+    breaches: bool = False
+    into_soft_tissue: bool = False
+    into_canal: bool = False
+
+
+def _draw_spread(
+    bone: Bone, diameter_mm: float, settings: DiseaseSettings, rng: np.random.Generator
+) -> _Spread:
+    first, second, third = rng.random(3)
+    into_canal = bone in _VERTEBRAE and diameter_mm >= 12 and third < settings.epidural_share
+    breaches = diameter_mm >= 10 and first < settings.breach_share
+    grows_out = breaches and diameter_mm >= 14 and second < settings.paramedullary_share
+    return _Spread(breaches=breaches or into_canal, into_soft_tissue=grows_out, into_canal=into_canal)
+
+
+def paint_focal(
     canvas: PaintedBody,
     centre: npt.NDArray[np.int32],
     diameter_mm: float,
     kind: LesionKind,
     lesion_id: int,
+    spread: _Spread,
     rng: np.random.Generator,
 ) -> LesionTruth | None:
+    """Paint one focal lesion around a marrow voxel; None where less than three voxels are free."""
     bone = bone_at(canvas, centre)
+    if spread.into_canal:
+        centre = _toward_canal(canvas, centre, bone)
     box, distance = irregular_blob(centre, diameter_mm, canvas, rng)
-    breaches = diameter_mm >= 10 and rng.random() < 0.25
-    grows_out = breaches and diameter_mm >= 14 and rng.random() < 0.35
     mask = marrow_mask(canvas, box, distance < 1, bone)
-    if breaches:
-        mask |= beyond_marrow_mask(canvas, box, distance < 1, bone, soft_tissue=grows_out)
+    if spread.breaches:
+        soft = spread.into_soft_tissue or spread.into_canal
+        mask |= beyond_marrow_mask(canvas, box, distance < 1, bone, soft_tissue=soft)
     mask = connected_to(mask, _in_box(centre, box))
     if mask.sum() < 3:
         return None
-    material = _lesion_material(kind, rng)
+    material = lesion_material(kind, rng)
     canvas.paint(box, mask, canvas.add(material))
     if kind == "necrotic_core":
         canvas.paint(box, mask & (distance < 0.55), canvas.add(_necrosis(rng)))
     canvas.lesion_labels[box][mask] = lesion_id
-    return _lesion_truth(canvas, box, mask, bone, lesion_id, kind, material, breaches, grows_out)
+    is_epidural = bool((canvas.anatomy.tissue[box][mask] == Tissue.CSF).any())
+    return replace(
+        lesion_truth(canvas, box, mask, bone, lesion_id, kind, material),
+        breaches_cortex=spread.breaches,
+        is_paramedullary=spread.into_soft_tissue or spread.into_canal,
+        is_epidural=is_epidural,
+    )
 
 
-def _lesion_truth(
+def _toward_canal(canvas: PaintedBody, centre: npt.NDArray[np.int32], bone: Bone) -> npt.NDArray[np.int32]:
+    """Return the marrow voxel of a vertebra near a place that lies closest to the spinal canal."""
+    reach = round(30.0 / canvas.spacing_mm)
+    low = np.maximum(centre - reach, 0)
+    i, j, k = (slice(int(start), int(c) + reach) for start, c in zip(low, centre, strict=True))
+    tissue, bones = canvas.anatomy.tissue[i, j, k], canvas.anatomy.bone[i, j, k]
+    fluid = tissue == Tissue.CSF
+    free = np.isin(tissue, MARROW_TISSUES) & (bones == bone) & (canvas.lesion_labels[i, j, k] == 0)
+    if not fluid.any() or not free.any():
+        return centre
+    away = np.where(free, np.asarray(ndimage.distance_transform_edt(~fluid)), np.inf)
+    return (np.array(np.unravel_index(np.argmin(away), away.shape)) + low).astype(np.int32)
+
+
+def lesion_truth(
     canvas: PaintedBody,
     box: Box,
     mask: Mask,
@@ -203,22 +244,20 @@ def _lesion_truth(
     lesion_id: int,
     kind: LesionKind,
     material: Material,
-    breaches: bool = False,
-    grows_out: bool = False,
 ) -> LesionTruth:
+    """Return what is true of the voxels of `mask` in `box`."""
     volume_ml, diameter_mm, centroid = placed(canvas, box, mask)
+    region = int(regions_of_bones(np.array([bone], dtype=np.uint8))[0]) or Region.HUMERI  # beside a forearm
     return LesionTruth(
         id=lesion_id,
         kind=kind,
-        region=Region(int(regions_of_bones(np.array([bone], dtype=np.uint8))[0])),
+        region=Region(region),
         bone=bone,
         volume_ml=volume_ml,
         longest_diameter_mm=diameter_mm,
         centroid_ras_mm=centroid,
         adc_um2_per_s=material.adc_um2_per_s,
         fat_fraction=material.fat_fraction,
-        breaches_cortex=breaches,
-        is_paramedullary=grows_out,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from marrowmap.data.simulate.labels import Bone, Tissue
+from marrowmap.data.simulate.labels import MARROW_TISSUES, Bone, Tissue
 from marrowmap.data.simulate.texture import broad_noise, noise_tile, tile_at
 from marrowmap.data.simulate.tissue import TISSUE_ROWS, MaterialTable
 
@@ -27,6 +27,7 @@ ADC_STEPS_UM2_PER_S = np.arange(150, 1501, 50, dtype=np.float32)
 MARROW_ROWS = len(FAT_STEPS) * len(ADC_STEPS_UM2_PER_S)
 FIRST_LESION_ROW = TISSUE_ROWS + MARROW_ROWS
 
+_HYPERPLASIA_SHARE = 0.08
 _LUMBAR_FAT_AT_AGE = ((20, 40, 60, 80, 95), (0.27, 0.38, 0.50, 0.58, 0.60))
 _RED_SHARE = {
     "spine": 0.70,
@@ -49,6 +50,7 @@ class MarrowState:
         bone: uint8 `(n,)` `Bone` values.
         fat_fraction: float32 `(n,)`.
         adc_um2_per_s: float32 `(n,)`.
+        has_hyperplasia: True when red marrow is increased.
     """
 
     flat: npt.NDArray[np.intp]
@@ -56,44 +58,68 @@ class MarrowState:
     bone: npt.NDArray[np.uint8]
     fat_fraction: npt.NDArray[np.float32]
     adc_um2_per_s: npt.NDArray[np.float32]
+    has_hyperplasia: bool = False
 
 
-def healthy_marrow(anatomy: Anatomy, rng: np.random.Generator) -> MarrowState:
+def healthy_marrow(
+    anatomy: Anatomy, rng: np.random.Generator, *, hyperplasia: bool | None = None
+) -> MarrowState:
     """Return this person's marrow without disease.
 
     Args:
         anatomy: Tissue and bone maps.
         rng: Source of randomness: person's offset, hyperplasia, patches.
+        hyperplasia: Whether red marrow is increased; None draws.
 
     Returns:
         The state of every voxel of `Tissue.MARROW`.
     """
-    flat = np.flatnonzero(anatomy.tissue == Tissue.MARROW)
+    flat = np.flatnonzero(np.isin(anatomy.tissue, MARROW_TISSUES))
     voxels = np.stack(np.unravel_index(flat, anatomy.tissue.shape)).astype(np.int32)
     bone = anatomy.bone.reshape(-1)[flat]
     spacing = float(np.linalg.norm(anatomy.affine_ras_mm[:3, 0]))
-    fat = mean_fat_by_bone(anatomy.person, rng)[bone] + _long_bone_fat(bone, voxels, spacing)
+    drawn = rng.random() < _HYPERPLASIA_SHARE
+    is_increased = drawn if hyperplasia is None else hyperplasia
+    fat = mean_fat_by_bone(anatomy.person, rng, hyperplasia=is_increased)[bone] + _long_bone_fat(
+        bone, voxels, spacing
+    )
     fine = tile_at(noise_tile(rng, smoothing_voxels=4.0 / spacing), voxels)
     broad = broad_noise(rng, voxels, anatomy.tissue.shape, wavelength_voxels=24.0 / spacing)
     patchiness = 0.03 + 0.0006 * max(anatomy.person.age_years - 30, 0)
-    fat = np.clip(fat + patchiness * fine + 0.045 * broad, 0.05, 0.97).astype(np.float32)
+    islands = 0.004 * max(anatomy.person.age_years - 35, 0) * np.maximum(fine - 1.1, 0)
+    fat = np.clip(fat + patchiness * fine + islands + 0.045 * broad, 0.05, 0.97).astype(np.float32)
+    hollow = anatomy.tissue.reshape(-1)[flat] == Tissue.MEDULLARY_CAVITY
+    fat[hollow] = np.maximum(fat[hollow], 0.86 + 0.03 * fine[hollow])
     person_offset = np.float32(rng.normal(0, 25))
     other = tile_at(noise_tile(rng, smoothing_voxels=5.0 / spacing), voxels)
     adc = np.clip(adc_of_healthy_marrow(fat) + person_offset + 30 * other, 200, 900).astype(np.float32)
-    return MarrowState(flat=flat, voxels=voxels, bone=bone, fat_fraction=fat, adc_um2_per_s=adc)
+    return MarrowState(
+        flat=flat,
+        voxels=voxels,
+        bone=bone,
+        fat_fraction=fat,
+        adc_um2_per_s=adc,
+        has_hyperplasia=is_increased,
+    )
 
 
-def mean_fat_by_bone(person: Person, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Return the mean fat fraction of every `Bone` value of this person, float32 `(256,)`."""
+def mean_fat_by_bone(
+    person: Person, rng: np.random.Generator, *, hyperplasia: bool = False
+) -> npt.NDArray[np.float32]:
+    """Return the mean fat fraction of every `Bone` value of this person, float32 `(256,)`.
+
+    Hyperplasia (anaemia, growth factor, smoking) makes axial marrow redder and wins back the limbs.
+    """
     lumbar = np.interp(person.age_years, *_LUMBAR_FAT_AT_AGE) + rng.normal(0, 0.06)
     male_surplus = 0.03 if person.age_years < 50 else (-0.02 if person.age_years > 60 else 0.0)
     lumbar += male_surplus if person.sex == "M" else -male_surplus
-    if rng.random() < 0.08:  # hyperplasia: anaemia, growth factor, smoking
-        lumbar -= rng.uniform(0.08, 0.2)
+    redder, regained = rng.uniform(0.08, 0.2), rng.uniform(1.2, 2.0)
+    lumbar -= redder if hyperplasia else 0.0
     water = 1 - np.clip(lumbar, 0.12, 0.75)
     fat = np.zeros(256, dtype=np.float32)
     for bone in Bone:
         share = _RED_SHARE[_kind(bone)] * np.exp(rng.normal(0, 0.07))
+        share *= regained if hyperplasia and _kind(bone) in ("limb", "pelvis", "clavicle") else 1.0
         fat[bone] = 1 - water * min(share / _RED_SHARE["spine"], 1.1)
     return np.clip(fat, 0.08, 0.94)
 

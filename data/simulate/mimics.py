@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from marrowmap.data.errors import SettingsError
 from marrowmap.data.simulate.labels import Bone, Tissue, regions_of_bones
 from marrowmap.data.simulate.marrow import MarrowState
 from marrowmap.data.simulate.painting import (
@@ -20,6 +21,7 @@ from marrowmap.data.simulate.painting import (
     marrow_mask,
     placed,
 )
+from marrowmap.data.simulate.spread import nearest_bone, soft_place
 from marrowmap.data.simulate.tissue import Material
 from marrowmap.data.simulate.truth import MimicTruth
 from marrowmap.data.skeleton import Region
@@ -29,6 +31,7 @@ _LOWER_VERTEBRAE = tuple(bone for bone in Bone if Bone.T6 <= bone <= Bone.L5)
 _PELVIS = (Bone.SACRUM, Bone.PELVIS_LEFT, Bone.PELVIS_RIGHT)
 _LIMBS = (Bone.FEMUR_LEFT, Bone.FEMUR_RIGHT, Bone.HUMERUS_LEFT, Bone.HUMERUS_RIGHT)
 _ANYWHERE = tuple(bone for bone in Bone if bone is not Bone.FOREARM)
+_AROUND_NODES = (Tissue.LYMPH_NODE, Tissue.VISCERAL_FAT, Tissue.SUBCUTANEOUS_FAT)
 
 Range = tuple[float, float]
 
@@ -40,7 +43,7 @@ class Mimic:
     Attributes:
         frequency: How often, relative to the other kinds.
         bones: Where it may lie.
-        place: Anywhere in the marrow, along a disc, or in the posterior arch.
+        place: Anywhere in the marrow, along a disc, in the posterior arch, or at a lymph node.
         diameter_mm: Its longest diameter; along a disc the width, with `depth_mm`.
         fat_fraction: Of its tissue.
         adc_um2_per_s: Of its water.
@@ -51,7 +54,7 @@ class Mimic:
 
     frequency: float
     bones: tuple[Bone, ...]
-    place: Literal["marrow", "endplate", "arch"] = "marrow"
+    place: Literal["marrow", "endplate", "arch", "node"] = "marrow"
     diameter_mm: Range
     fat_fraction: Range
     adc_um2_per_s: Range
@@ -105,11 +108,20 @@ MIMICS: dict[str, Mimic] = {
         frequency=1, bones=_PELVIS + _LIMBS, diameter_mm=(5, 14), fat_fraction=(0.0, 0.02),
         adc_um2_per_s=(2200, 2900), t2_ms=(120, 220),
     ),
+    "bright_node": Mimic(
+        frequency=2, bones=_ANYWHERE, place="node", diameter_mm=(8, 20), fat_fraction=(0.0, 0.15),
+        adc_um2_per_s=(800, 1150), t2_ms=(58, 72),
+    ),
 }  # fmt: skip
 
 
 def paint_mimics(
-    canvas: PaintedBody, marrow: MarrowState, rng: np.random.Generator, *, mean_count: float
+    canvas: PaintedBody,
+    marrow: MarrowState,
+    rng: np.random.Generator,
+    *,
+    mean_count: float,
+    kinds: tuple[str, ...] | None = None,
 ) -> tuple[MimicTruth, ...]:
     """Paint a random number of benign findings where there is no lesion.
 
@@ -118,33 +130,47 @@ def paint_mimics(
         marrow: Where marrow is.
         rng: Source of randomness.
         mean_count: Mean of the Poisson number of findings.
+        kinds: These and no others, one finding each.
 
     Returns:
         What was painted.
+
+    Raises:
+        SettingsError: If a kind is unknown.
     """
-    kinds = list(MIMICS)
-    weights = np.array([MIMICS[kind].frequency for kind in kinds])
-    chosen = rng.choice(len(kinds), size=int(rng.poisson(mean_count)), p=weights / weights.sum())
-    painted = (paint_mimic(canvas, marrow, kinds[int(index)], rng) for index in chosen)
+    if kinds is None:
+        names = list(MIMICS)
+        weights = np.array([MIMICS[kind].frequency for kind in names])
+        chosen = rng.choice(len(names), size=int(rng.poisson(mean_count)), p=weights / weights.sum())
+        kinds = tuple(names[int(index)] for index in chosen)
+    unknown = sorted(set(kinds) - set(MIMICS))
+    if unknown:
+        raise SettingsError(f"unknown mimic {unknown[0]!r}; use one of {', '.join(MIMICS)}")
+    painted = [paint_mimic(canvas, marrow, kind, rng) for kind in kinds]
     return tuple(mimic for mimic in painted if mimic)
 
 
 def paint_mimic(
-    canvas: PaintedBody, marrow: MarrowState, kind: str, rng: np.random.Generator
+    canvas: PaintedBody,
+    marrow: MarrowState,
+    kind: str,
+    rng: np.random.Generator,
+    *,
+    bones: tuple[Bone, ...] | None = None,
 ) -> MimicTruth | None:
-    """Paint one benign finding of a kind; None where this body has no place for it."""
+    """Paint one benign finding of a kind, in some bones only if given; None where there is no place."""
     mimic = MIMICS[kind]
-    places = np.flatnonzero(np.isin(marrow.bone, mimic.bones))
-    if mimic.place == "arch":
-        places = _posterior(marrow, places)
-    elif mimic.place == "endplate":
-        places = _beside_disc(canvas, marrow, places, depth_voxels=1 + int(4 / canvas.spacing_mm))
-    if not places.size:
+    centre = _centre(canvas, marrow, mimic, bones or mimic.bones, rng)
+    if centre is None:
         return None
-    centre = marrow.voxels[:, places[rng.integers(places.size)]]
-    bone = bone_at(canvas, centre)
     box, distance = irregular_blob(centre, float(rng.uniform(*mimic.diameter_mm)), canvas, rng)
-    mask = marrow_mask(canvas, box, distance < 1, bone)
+    if mimic.place == "node":
+        bone = nearest_bone(canvas, centre)
+        mask = (distance < 1) & np.isin(canvas.anatomy.tissue[box], _AROUND_NODES)
+        mask &= canvas.lesion_labels[box] == 0
+    else:
+        bone = bone_at(canvas, centre)
+        mask = marrow_mask(canvas, box, distance < 1, bone)
     if mimic.place == "endplate":
         depth = max(int(rng.uniform(*mimic.depth_mm) / canvas.spacing_mm), 1)
         mask &= _near_disc(canvas, box, depth)
@@ -152,16 +178,34 @@ def paint_mimic(
     if mask.sum() < 3:
         return None
     canvas.paint(box, mask, canvas.add(_material(mimic, rng)))
+    return _mimic_truth(canvas, box, mask, bone, kind)
+
+
+def _mimic_truth(canvas: PaintedBody, box: Box, mask: Mask, bone: Bone, kind: str) -> MimicTruth:
     volume_ml, diameter_mm, centroid = placed(canvas, box, mask)
-    region = Region(int(regions_of_bones(np.array([bone], dtype=np.uint8))[0]))
+    region = int(regions_of_bones(np.array([bone], dtype=np.uint8))[0]) or Region.HUMERI  # beside a forearm
     return MimicTruth(
         kind=kind,
-        region=region,
+        region=Region(region),
         bone=bone,
         volume_ml=volume_ml,
         longest_diameter_mm=diameter_mm,
         centroid_ras_mm=centroid,
     )
+
+
+def _centre(
+    canvas: PaintedBody, marrow: MarrowState, mimic: Mimic, bones: tuple[Bone, ...], rng: np.random.Generator
+) -> npt.NDArray[np.int32] | None:
+    """Return where a finding may begin, None where this body has no place for it."""
+    if mimic.place == "node":
+        return soft_place(canvas, Tissue.LYMPH_NODE, rng)
+    places = np.flatnonzero(np.isin(marrow.bone, bones))
+    if mimic.place == "arch":
+        places = _posterior(marrow, places)
+    elif mimic.place == "endplate":
+        places = _beside_disc(canvas, marrow, places, depth_voxels=1 + int(4 / canvas.spacing_mm))
+    return marrow.voxels[:, places[rng.integers(places.size)]] if places.size else None
 
 
 def _material(mimic: Mimic, rng: np.random.Generator) -> Material:

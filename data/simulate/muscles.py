@@ -15,6 +15,7 @@ from marrowmap.data.simulate.labels import Tissue
 from marrowmap.data.simulate.muscle_figures import ARM_MUSCLES, MUSCLE_ELLIPSOIDS
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.posture import Warp
+from marrowmap.data.simulate.shapes import Points
 from marrowmap.data.simulate.texture import TILE, noise_tile
 
 Field = npt.NDArray[np.float32]
@@ -88,9 +89,7 @@ def _nearest_muscles(
     return nearest
 
 
-def _mirrored(
-    row: tuple[float, ...], side: float, scale: float, bulk: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _mirrored(row: tuple[float, ...], side: float, scale: float, bulk: Points) -> Points:
     """Return a row of the right side for one side of a body."""
     changed = np.array(row, dtype=np.float64)
     changed[:6] *= scale
@@ -100,7 +99,7 @@ def _mirrored(
     return changed
 
 
-def _add(canvas: Canvas, nearest: _Nearest, row: npt.NDArray[np.float64], posed: Warp, value: int) -> None:
+def _add(canvas: Canvas, nearest: _Nearest, row: Points, posed: Warp, value: int) -> None:
     """Take one ellipsoid into the distances, in its box."""
     centre, turn = _frame(row[:3], posed)
     axes = turn @ Rotation.from_rotvec(row[6:9]).as_matrix()
@@ -123,9 +122,9 @@ def _add(canvas: Canvas, nearest: _Nearest, row: npt.NDArray[np.float64], posed:
 def _distance(
     canvas: Canvas,
     box: Box,
-    centre: npt.NDArray[np.float64],
-    axes: npt.NDArray[np.float64],
-    half: npt.NDArray[np.float64],
+    centre: Points,
+    axes: Points,
+    half: Points,
 ) -> Field:
     """Return about the distance (mm) of a box's voxels from an ellipsoid, negative inside."""
     offsets = [
@@ -142,9 +141,7 @@ def _distance(
     return length * (1 - 1 / level)
 
 
-def _frame(
-    centre: npt.NDArray[np.float64], posed: Warp
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _frame(centre: Points, posed: Warp) -> tuple[Points, Points]:
     """Return where a point goes and how its neighbourhood turns."""
     moved = posed(np.concatenate([centre[None], centre + _STEP_MM * np.eye(3)]))
     turn, upper = np.linalg.qr(((moved[1:] - moved[0]) / _STEP_MM).T)

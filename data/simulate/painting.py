@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from marrowmap.data.simulate.labels import Bone, Tissue
+from marrowmap.data.simulate.labels import CORTEX_TISSUES, MARROW_TISSUES, Bone, Tissue
 from marrowmap.data.simulate.marrow import FIRST_LESION_ROW
 from marrowmap.data.simulate.texture import TILE
 from marrowmap.data.simulate.tissue import TEXTURE_LEVELS, Material
@@ -113,14 +113,14 @@ def irregular_blob(
 def marrow_mask(canvas: PaintedBody, box: Box, inside: Mask, bone: int) -> Mask:
     """Return the part of a shape that lies in free marrow of one bone."""
     anatomy = canvas.anatomy
-    free = (anatomy.tissue[box] == Tissue.MARROW) & (anatomy.bone[box] == bone)
+    free = np.isin(anatomy.tissue[box], MARROW_TISSUES) & (anatomy.bone[box] == bone)
     return inside & free & (canvas.lesion_labels[box] == 0)
 
 
 def beyond_marrow_mask(canvas: PaintedBody, box: Box, inside: Mask, bone: int, *, soft_tissue: bool) -> Mask:
     """Return the part of a shape in the cortex of one bone and, if asked, in the soft tissue around it."""
     tissue = canvas.anatomy.tissue[box]
-    allowed = (tissue == Tissue.CORTICAL_BONE) & (canvas.anatomy.bone[box] == bone)
+    allowed = np.isin(tissue, CORTEX_TISSUES) & (canvas.anatomy.bone[box] == bone)
     if soft_tissue:
         allowed |= np.isin(tissue, SOFT_TISSUE)
     return inside & allowed & (canvas.lesion_labels[box] == 0)

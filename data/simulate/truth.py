@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from marrowmap.data.exam import Affine
 from marrowmap.data.simulate.labels import Bone
+from marrowmap.data.simulate.variants import Variants
 from marrowmap.data.skeleton import Region
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class LesionTruth:
         fat_fraction: Of its tissue.
         breaches_cortex: True when it grows through the cortex.
         is_paramedullary: True when it grows into the soft tissue around the bone.
+        is_epidural: True when it narrows the spinal canal.
+        is_extramedullary: True when it lies in soft tissue apart from bone; `bone` is then the nearest one.
+        collapses_vertebra: True when it fills a vertebra that has lost height because of it.
     """
 
     id: int
@@ -50,6 +54,9 @@ class LesionTruth:
     fat_fraction: float
     breaches_cortex: bool = False
     is_paramedullary: bool = False
+    is_epidural: bool = False
+    is_extramedullary: bool = False
+    collapses_vertebra: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,8 @@ class Truth:
         pattern: Infiltration pattern.
         diffuse_grade: How far the background marrow is infiltrated.
         marrow_fat_fraction: Mean over lumbar spine, sacrum and pelvis before lesions; NaN without them.
+        has_hyperplasia: True when red marrow is increased by anaemia, growth factor or smoking.
+        variants: What is particular about the body.
         seed: Of the whole exam.
         effects: What the scanner did to the images, from name (`effects.Effect`) to strength, 0 to 1.
         acquisition: How the exam was acquired, as plain words and numbers.
@@ -101,6 +110,8 @@ class Truth:
     pattern: Pattern
     diffuse_grade: DiffuseGrade = "none"
     marrow_fat_fraction: float = float("nan")
+    has_hyperplasia: bool = False
+    variants: Variants = field(default_factory=Variants)
     seed: int
     effects: Mapping[str, float] = field(default_factory=dict)
     acquisition: Mapping[str, Any] = field(default_factory=dict)

@@ -6,7 +6,8 @@ Everything can be asked for by name (`AnatomySettings`); what is not asked for i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -135,6 +136,22 @@ def draw_variants(person: Person, settings: AnatomySettings, rng: np.random.Gene
         prosthesis=settings.prosthesis or hip,
         deformation_mm=strength if settings.deformation_mm is None else settings.deformation_mm,
     )
+
+
+def proven(variants: Variants, malignant: Collection[Bone]) -> Variants:
+    """Return variants whose collapses are called malignant only where a lesion fills the vertebra.
+
+    Args:
+        variants: Of a body; the shapes of its collapses stay.
+        malignant: Vertebrae that a lesion fills; the other malignant shapes become old fractures.
+    """
+    collapses = tuple(
+        replace(collapse, cause="osteoporotic_old")
+        if collapse.cause == "malignant" and collapse.bone not in malignant
+        else collapse
+        for collapse in variants.collapses
+    )
+    return replace(variants, collapses=collapses)
 
 
 def _drawn(number: int, share: float, rng: np.random.Generator) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from marrowmap.data.simulate.labels import Bone, Tissue
+from marrowmap.data.simulate.variants import Variants
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def _toy_body(*, shape: tuple[int, int, int] = (120, 80, 180), spacing_mm: float
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = (-shape[0] * spacing_mm / 2, -80.0, -40.0)
     person = SimpleNamespace(sex="F", age_years=60.0, stature_mm=1650.0, adiposity=0.0)
-    return SimpleNamespace(tissue=tissue, bone=bone, affine_ras_mm=affine, person=person)
+    return SimpleNamespace(tissue=tissue, bone=bone, affine_ras_mm=affine, person=person, variants=Variants())
 
 
 def _box(
