@@ -95,7 +95,7 @@ def describe_study(path: Path, choices: Choices | None = None, study_uid: str = 
         NoStudyError: If nothing readable is there, or several studies and none named.
     """
     if is_nifti_folder(path):
-        return _describe_exam(read_nifti_folder(path))
+        return _describe_exam(read_nifti_folder(path, study_uid))
     study = open_study(path, choices or Choices(), study_uid)
     by_series: dict[str, list[Part]] = defaultdict(list)
     for part in study.parts:

@@ -1,20 +1,10 @@
-"""NIfTI in and out: a folder whose files are named by sequence.
-
-`t1.nii.gz`, `t2`, `stir`, `dixon_in`, `dixon_out`, `dixon_fat`, `dixon_water`, `fat_fraction`,
-`t1_contrast`, `adc`, `dwi_b50`, `dwi_b900` (any b; also `dwi_low`, `dwi_high`), each optionally with
-`_station1`, `_station2` ...; `dwi.nii.gz` with four axes and `dwi.bval` beside it. BIDS endings
-(`sub-1_T1w.nii.gz`, `sub-1_dwi.nii.gz`) and the channels of an nnU-Net `dataset.json` are read as the
-same words.
-"""
+"""NIfTI in and out: volumes with their affine, and folders whose files say in their names what they show."""
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,41 +17,9 @@ from nibabel.nifti1 import Nifti1Image
 from marrowmap.data.assembly import RoleVolume, assemble_exam
 from marrowmap.data.errors import GeometryError, NoStudyError, StudyError
 from marrowmap.data.exam import Affine, Array3D, Exam, Sequence, StudyInfo, Volume
+from marrowmap.data.nifti_names import NamedFile, named_files, stem_of
 
 _log = logging.getLogger(__name__)
-
-_ENDINGS = (".nii.gz", ".nii")
-_STATION = re.compile(r"[_-]?station[_-]?(\d+)$")
-_B_VALUE = re.compile(r"^(?:dwi|trace)[_-]?b(\d+)$")
-_SYNONYMS = {
-    "t1w": "t1",
-    "t2w": "t2",
-    "t1_gd": "t1_contrast",
-    "t1c": "t1_contrast",
-    "fat": "dixon_fat",
-    "water": "dixon_water",
-    "in_phase": "dixon_in",
-    "out_phase": "dixon_out",
-    "opp_phase": "dixon_out",
-    "ff": "fat_fraction",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedFile:
-    """A NIfTI file and what its name says.
-
-    Attributes:
-        path: The file.
-        sequence: What it shows; None for diffusion with the b-value still to come from a `.bval` file.
-        b_value_s_per_mm2: b from the name, if any.
-        station: Station number, 0 without one.
-    """
-
-    path: Path
-    sequence: Sequence | None
-    b_value_s_per_mm2: float | None = None
-    station: int = 0
 
 
 def read_nifti(path: Path) -> tuple[npt.NDArray[np.float32], Affine]:
@@ -121,23 +79,24 @@ def write_exam_nifti(exam: Exam, folder: Path) -> list[Path]:
 
 def is_nifti_folder(path: Path) -> bool:
     """Say whether a folder holds at least one NIfTI file named by a sequence, in itself or below."""
-    return path.is_dir() and bool(_named_files(path)[0])
+    return path.is_dir() and bool(named_files(path)[0])
 
 
-def read_nifti_folder(path: Path) -> Exam:
-    """Read a folder of NIfTI files named by sequence.
+def read_nifti_folder(path: Path, case: str = "") -> Exam:
+    """Read a folder of NIfTI files whose names say what they show (see `nifti_names`).
 
     Args:
-        path: The folder; files below it count too (BIDS).
+        path: The folder; files below it count too.
+        case: Which subject (`sub-1`, `sub-1_ses-2`) or nnU-Net case, where there are several.
 
     Returns:
         The exam, stations composed, ADC in um2/s, fat fraction in [0, 1].
 
     Raises:
-        NoStudyError: If no file has a known name.
+        NoStudyError: If no file has a known name, or several cases are there and none is named.
         StudyError: If a file is damaged or below the minimum set.
     """
-    named, unknown = _named_files(path)
+    named, unknown = named_files(path)
     if not named:
         raise NoStudyError(
             f"no NIfTI file named by a sequence: found {', '.join(unknown[:5]) or 'none'}, "
@@ -145,59 +104,25 @@ def read_nifti_folder(path: Path) -> Exam:
         )
     for name in unknown:
         _log.warning("left out %s: its name is no sequence", name)
-    volumes = [role for file in named for role in _role_volumes(file)]
-    return assemble_exam(volumes, StudyInfo(), ())
+    chosen = _of_one_case(named, case)
+    return assemble_exam((role for file in chosen for role in _role_volumes(file)), StudyInfo(), ())
 
 
-def _named_files(path: Path) -> tuple[list[NamedFile], list[str]]:
-    """Return the files with a known name, by station, and the names of the others."""
-    channels = _nnunet_channels(path)
-    named, unknown = [], []
-    for file in sorted(p for p in path.rglob("*") if p.name.lower().endswith(_ENDINGS)):
-        known = _named(file, channels)
-        if known:
-            named.append(known)
-        else:
-            unknown.append(file.name)
-    return sorted(named, key=lambda f: f.station), unknown
+def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
+    """Return the files of the case that is asked for, or of the only one.
 
-
-def _nnunet_channels(path: Path) -> Mapping[str, str]:
-    """Return nnU-Net's channel words by their four digits, empty without a `dataset.json`."""
-    for folder in (path, path.parent):
-        description = folder / "dataset.json"
-        if description.is_file():
-            try:
-                names = json.loads(description.read_text())["channel_names"]
-                return {f"{int(number):04d}": str(name).lower() for number, name in names.items()}
-            except (ValueError, KeyError, AttributeError) as error:
-                raise StudyError(
-                    f"{description.name} has no readable channel_names; repair or remove it"
-                ) from error
-    return {}
-
-
-def _named(file: Path, channels: Mapping[str, str]) -> NamedFile | None:
-    """Return what a file's name says, None if it says nothing known."""
-    stem = next(file.name[: -len(e)] for e in _ENDINGS if file.name.lower().endswith(e)).lower()
-    if stem[-4:] in channels:
-        stem = channels[stem[-4:]]
-    station = _STATION.search(stem)
-    number = int(station.group(1)) if station else 0
-    stem = _STATION.sub("", stem)
-    # A BIDS name ends in its suffix; ours is the whole stem.
-    for word in (stem, stem.rsplit("_", 1)[-1] if stem.startswith("sub-") else stem):
-        word = _SYNONYMS.get(word, word)
-        b_value = _B_VALUE.match(word)
-        if b_value:
-            return NamedFile(
-                path=file, sequence=None, b_value_s_per_mm2=float(b_value.group(1)), station=number
-            )
-        if word == "dwi":
-            return NamedFile(path=file, sequence=None, station=number)
-        if word in set(Sequence):
-            return NamedFile(path=file, sequence=Sequence(word), station=number)
-    return None
+    Raises:
+        NoStudyError: If it is not there, or several are and none is named.
+    """
+    cases = sorted({file.case for file in named})
+    listed = ", ".join(cases[:5]) + (" ..." if len(cases) > 5 else "")
+    if case and case.lower() not in cases:
+        raise NoStudyError(f"no case {case}; found {listed or 'one exam without a case name'}")
+    if len(cases) > 1 and not case:
+        raise NoStudyError(
+            f"found {len(cases)} cases, need one: {listed}; name the folder of one, or the case with --study-uid"
+        )
+    return [file for file in named if not case or file.case == case.lower()]
 
 
 def _role_volumes(file: NamedFile) -> list[RoleVolume]:
@@ -224,8 +149,7 @@ def _diffusion_volumes(file: NamedFile, array: npt.NDArray[np.float32], affine: 
     Raises:
         StudyError: If the neighbour is absent or does not fit.
     """
-    stem = next(file.path.name[: -len(e)] for e in _ENDINGS if file.path.name.lower().endswith(e))
-    table = file.path.with_name(stem + ".bval")
+    table = file.path.with_name(stem_of(file.path) + ".bval")
     volumes = array[..., None] if array.ndim == 3 else array
     try:
         b_values = [float(word) for word in table.read_text().split()]

@@ -29,7 +29,7 @@ def read_exam(path: Path, choices: Choices | None = None, study_uid: str = "") -
     Args:
         path: A DICOM folder of any depth, a zip of one, or a folder of NIfTI files named by sequence.
         choices: Series that the user names for a sequence (DICOM only).
-        study_uid: Study Instance UID, needed where the path holds several studies.
+        study_uid: Study Instance UID (or NIfTI case), needed where the path holds several.
 
     Returns:
         The exam: one volume a sequence, stations composed, ADC in um2/s.
@@ -41,7 +41,7 @@ def read_exam(path: Path, choices: Choices | None = None, study_uid: str = "") -
         StudyError: If a file that is needed is damaged.
     """
     if is_nifti_folder(path):
-        return read_nifti_folder(path)
+        return read_nifti_folder(path, study_uid)
     study = open_study(path, choices or Choices(), study_uid)
     warnings = list(study.warnings)
     return assemble_exam(_role_volumes(study, warnings), study.info, warnings)
