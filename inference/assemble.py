@@ -7,12 +7,16 @@ from typing import Any
 
 from marrowmap.data.exam import Exam, ExamWarning, Sequence
 from marrowmap.data.model_input import CHANNELS, ModelInput
+from marrowmap.inference.alerts import with_symptoms
 from marrowmap.inference.clinical import ClinicalInput
-from marrowmap.inference.findings import Coverage, Findings
+from marrowmap.inference.collapse import SpineFindings
+from marrowmap.inference.findings import Burden, Coverage, Findings, Lesion, Pattern
 from marrowmap.inference.findings_json import findings_to_json, to_json
+from marrowmap.inference.notes import find_notes
 from marrowmap.inference.report.report_json import SCHEMA_NAME
 from marrowmap.inference.staging.all_rules import stage_all
 from marrowmap.inference.staging.imaging import imaging_from_report
+from marrowmap.inference.staging.red_marrow import red_marrow_seen
 
 #: Said in every report: no image-only result excludes disease that images cannot show.
 LIMITS = (
@@ -50,8 +54,25 @@ def build_report(
         "limits": LIMITS,
         "run": to_json(run),
     }
+    report["alerts"] = to_json(with_symptoms(findings.alerts, findings.coverage, clinical))
     report["staging"] = stage_report(report, clinical)
+    report["notes"] = notes_of(
+        report, findings.lesions, findings.pattern, findings.burden, findings.spine, clinical
+    )
     return report
+
+
+def notes_of(
+    report: Mapping[str, Any],
+    lesions: tuple[Lesion, ...],
+    pattern: Pattern,
+    burden: Burden,
+    spine: SpineFindings,
+    clinical: ClinicalInput,
+) -> list[dict[str, Any]]:
+    """Return the `notes` of a report whose other findings stand in it."""
+    imaging, coverage = imaging_from_report(report), report["study"]["coverage"]
+    return to_json(find_notes(lesions, pattern, burden, coverage, spine, imaging, clinical))
 
 
 def stage_report(report: Mapping[str, Any], clinical: ClinicalInput) -> dict[str, Any]:
@@ -87,5 +108,6 @@ def study_json(
         "patient_age_years": study.patient_age_years,
         "grid": {"shape": list(model_input.grid.shape), "spacing_mm": list(model_input.grid.spacing_mm)},
         "coverage": dict(coverage),
+        "red_marrow_seen": round(red_marrow_seen(coverage), 3),
         "warnings": [{"code": warning.code, "text": warning.text} for warning in warnings],
     }

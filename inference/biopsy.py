@@ -64,5 +64,7 @@ def _reasons(lesion: Lesion) -> tuple[str, ...]:
         reasons.append(f"ADC {lesion.adc_um2_per_s.median:.0f} um2/s, as in viable disease")
     if lesion.dwi_to_muscle is not None:
         reasons.append(f"{lesion.dwi_to_muscle:.1f} times as bright as muscle on high-b diffusion")
+    x, y, z = lesion.centroid_ras_mm
+    reasons.append(f"its middle lies at R {x:.0f}, A {y:.0f}, S {z:.0f} mm of the scanner's frame")
     reasons.append("the route is to be decided by the team")
     return tuple(reasons)

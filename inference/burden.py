@@ -17,11 +17,12 @@ from marrowmap.inference.findings import (
     AdcStatistics,
     Burden,
     BurdenAdc,
+    FatFraction,
     Histogram,
     Lesion,
     RegionBurden,
 )
-from marrowmap.inference.measure import adc_statistics
+from marrowmap.inference.measure import adc_statistics, median_or_none
 
 #: 100 um2/s a bin up to free water.
 HISTOGRAM_EDGES = tuple(float(edge) for edge in range(0, 3100, 100))
@@ -60,6 +61,8 @@ def measure_burden(
     regions: npt.NDArray[np.uint8],
     adc: Array3D | None,
     grid: Grid,
+    *,
+    marrow_fat: float | None = None,
 ) -> Burden:
     """Measure the burden of the lesions that no reader has rejected.
 
@@ -71,6 +74,7 @@ def measure_burden(
         regions: uint8 `(i, j, k)` of `Region` values.
         adc: float32 `(i, j, k)` in um2/s, or None.
         grid: Shape and affine of the maps.
+        marrow_fat: Median fat fraction of the marrow outside lesions, None where not measured.
     """
     voxels = np.flatnonzero(lesion_labels)
     label, region = lesion_labels.ravel()[voxels], regions.ravel()[voxels]
@@ -94,6 +98,7 @@ def measure_burden(
         by_region=by_region,
         extramedullary_volume_ml=int(is_away[label].sum()) * grid.voxel_ml,
         marrow_adc_um2_per_s=_marrow_adc(adc, regions, lesion_labels),
+        fat_fraction=FatFraction(marrow=marrow_fat, tumour=_tumour_fat(lesions)),
     )
 
 
@@ -131,6 +136,30 @@ def _region(tumour: int, inside: int, marrow: int, voxel_ml: float) -> RegionBur
         marrow_volume_ml=marrow * voxel_ml,
         marrow_fraction=inside / marrow if marrow else None,
     )
+
+
+def marrow_fat_fraction(
+    fat_fraction: Array3D | None, regions: npt.NDArray[np.uint8], lesion_mask: LesionMask
+) -> float | None:
+    """Return the median fat fraction of the skeleton outside lesions, without its outermost voxels."""
+    box = ndimage.find_objects((regions > 0).view(np.uint8))
+    if fat_fraction is None or not box:
+        return None
+    marrow = ndimage.binary_erosion(regions[box[0]] > 0) & ~lesion_mask[box[0]]
+    return median_or_none(fat_fraction[box[0]][marrow])
+
+
+def _tumour_fat(lesions: Sequence[Lesion]) -> float | None:
+    """Return the mean fat fraction of the lesions of bone, each by its volume."""
+    kept = [
+        (lesion.fat_fraction, lesion.volume_ml)
+        for lesion in lesions
+        if lesion.fat_fraction is not None
+        and lesion.certainty != "rejected"
+        and lesion.kind != "extramedullary"
+    ]
+    total = sum(volume for _, volume in kept)
+    return sum(fat * volume for fat, volume in kept) / total if total > 0 else None
 
 
 def _marrow_adc(

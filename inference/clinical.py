@@ -25,7 +25,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "m_protein_type": get_args(MProteinType),
     "flc_involved_chain": get_args(LightChain),
 }
-_CLAIMS = ("extramedullary_disease", "biopsy_proven_plasmacytoma", "amyloidosis")
+_CLAIMS = ("extramedullary_disease", "biopsy_proven_plasmacytoma", "amyloidosis", "neurological_signs")
+_WORDS = ("primary_cancer", "indication")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,10 @@ class ClinicalInput:
         bone_scale: Radiographs: 0 normal, 1 osteoporosis, 2 lytic lesions, 3 extensive destruction or
             major fracture.
         primary_cancer: Known primary cancer, in words.
+        pet_focal_lesions: Avid focal lesions on PET-CT; told beside MRI, in no rule of MRI.
+        neurological_signs: Radicular or cord signs; make a lesion at the canal the first alert.
+        indication: Why the exam was made, in words: staging, follow-up, pain; printed, in no rule.
+        crp_mg_per_l: Printed, in no rule, as is the erythrocyte sedimentation rate.
     """
 
     age_years: float | None = None
@@ -93,6 +98,11 @@ class ClinicalInput:
     amyloidosis: bool | None = None
     primary_cancer: str | None = None
     psa_ng_per_ml: float | None = None
+    pet_focal_lesions: int | None = None
+    neurological_signs: bool | None = None
+    indication: str | None = None
+    crp_mg_per_l: float | None = None
+    esr_mm_per_h: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse implausible values and contradictions.
@@ -109,8 +119,10 @@ class ClinicalInput:
                 raise ClinicalInputError(f"{name}: need one of {', '.join(choices)}, found {found!r}")
         for name in _CLAIMS:
             _check_claim(name, getattr(self, name))
-        if not (self.primary_cancer is None or isinstance(self.primary_cancer, str)):
-            raise ClinicalInputError(f"primary_cancer: need words, found {self.primary_cancer!r}")
+        for name in _WORDS:
+            found = getattr(self, name)
+            if not (found is None or isinstance(found, str)):
+                raise ClinicalInputError(f"{name}: need words, found {found!r}")
         _check_plasma_cells(self)
         _check_m_protein(self)
         _check_light_chains(self)

@@ -39,6 +39,7 @@ CODES: dict[str, tuple[str, Mapping[str, float]]] = {
     "14804-9": ("ldh_u_per_l", _U_PER_L),
     "33358-3": ("m_protein_serum_g_per_dl", _GRAMS_PER_DL),
     "2857-1": ("psa_ng_per_ml", {"ng/mL": 1.0, "ug/L": 1.0}),
+    "1988-5": ("crp_mg_per_l", _MG_PER_L),
     "36916-5": ("kappa", _MG_PER_L),
     "33944-0": ("lambda", _MG_PER_L),
 }

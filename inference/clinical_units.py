@@ -83,6 +83,9 @@ QUANTITIES = {
     "lytic_lesions_ct": Quantity(low=0, high=1000, unit="lesions", is_whole=True),
     "bone_scale": Quantity(low=0, high=3, unit="", is_whole=True),
     "psa_ng_per_ml": Quantity(low=0, high=100000, unit="ng/mL"),
+    "pet_focal_lesions": Quantity(low=0, high=1000, unit="lesions", is_whole=True),
+    "crp_mg_per_l": Quantity(low=0, high=1000, unit="mg/L", hint="mg/dL are multiplied by 10"),
+    "esr_mm_per_h": Quantity(low=0, high=200, unit="mm/h"),
 }
 
 OTHER_UNITS = {

@@ -71,3 +71,8 @@ def coverage_of(
         else:
             found[region.key] = "complete"
     return found
+
+
+def whole_regions(coverage: Mapping[str, Coverage]) -> tuple[Region, ...]:
+    """Return the regions that were imaged as a whole."""
+    return tuple(region for region in Region if coverage.get(region.key) == "complete")

@@ -5,23 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from marrowmap.data.errors import MaskError
-from marrowmap.data.exam import Exam
+from marrowmap.data.exam import Exam, Sequence
 from marrowmap.data.model_input import ModelInput
 from marrowmap.inference.alerts import AlertSettings, femur_top_mm, find_alerts
 from marrowmap.inference.benign import marrow_background
 from marrowmap.inference.biopsy import BiopsySettings, propose_biopsy
-from marrowmap.inference.burden import measure_burden
+from marrowmap.inference.burden import marrow_fat_fraction, measure_burden
+from marrowmap.inference.collapse import describe_spine
 from marrowmap.inference.counts import count_lesions
-from marrowmap.inference.coverage import CoverageSettings, coverage_of
+from marrowmap.inference.coverage import CoverageSettings, coverage_of, whole_regions
+from marrowmap.inference.doubt import describe_doubt
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.instances import outline_lesions, speck_warnings
 from marrowmap.inference.lesions import LesionSettings, Surroundings, find_lesions
-from marrowmap.inference.measure import adc_of
+from marrowmap.inference.levels import label_levels
+from marrowmap.inference.measure import adc_of, channel
 from marrowmap.inference.muscle import MuscleSettings, muscle_reference
 from marrowmap.inference.pattern import PatternSettings, describe_pattern
 from marrowmap.inference.segment import Segmentation
 from marrowmap.inference.spine import SpineSettings, spine_column
 from marrowmap.inference.vertebrae import measure_vertebrae
+from marrowmap.inference.vertebral_bodies import CollapseSettings
+from marrowmap.models.calibration import Calibration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class FindingSettings:
         spine: How vertebral bodies and discs are told apart.
         pattern: Cut-offs of the infiltration pattern.
         coverage: Least volumes of whole regions.
+        collapse: From where on the shape of a vertebra is a sign.
         alerts: What is named first.
         biopsy: What is proposed.
     """
@@ -43,6 +49,7 @@ class FindingSettings:
     spine: SpineSettings = field(default_factory=SpineSettings)
     pattern: PatternSettings = field(default_factory=PatternSettings)
     coverage: CoverageSettings = field(default_factory=CoverageSettings)
+    collapse: CollapseSettings = field(default_factory=CollapseSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     biopsy: BiopsySettings = field(default_factory=BiopsySettings)
 
@@ -53,6 +60,7 @@ def describe(
     exam: Exam,
     *,
     lesion_threshold: float,
+    calibration: Calibration | None = None,
     settings: FindingSettings | None = None,
 ) -> Findings:
     """Turn the network's maps into findings.
@@ -62,6 +70,7 @@ def describe(
         model_input: Channels on the same grid.
         exam: Whose warnings go along.
         lesion_threshold: The bundle's; `settings.lesions.threshold` takes precedence.
+        calibration: What the bundle's scores are worth; None for a bundle without one.
         settings: Every cut-off.
 
     Raises:
@@ -81,18 +90,22 @@ def describe(
     muscle = muscle_reference(model_input, regions, settings.muscle)
     column = spine_column(regions, grid.spacing_mm, settings.spine)
     marrow = marrow_background(model_input, regions, mask)
-    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column)
-    lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions)
+    coverage = coverage_of(regions, grid, settings.coverage)
+    levels = label_levels(regions, column, whole_regions(coverage))
+    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column, levels=levels)
+    lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions, calibration)
     vertebrae = measure_vertebrae(column, model_input, regions, mask, muscle)
     pattern = describe_pattern(lesions, vertebrae, settings.pattern)
-    coverage = coverage_of(regions, grid, settings.coverage)
+    spine = describe_spine(regions, mask, column, levels, grid.spacing_mm, settings.collapse)
     adc = adc_of(model_input)
+    marrow_fat = marrow_fat_fraction(channel(model_input, Sequence.FAT_FRACTION), regions, mask)
+    femur_top = femur_top_mm(regions, grid)
     return Findings(
         lesions=lesions,
         counts=count_lesions(lesions),
-        burden=measure_burden(lesions, instances.labels, regions, adc, grid),
+        burden=measure_burden(lesions, instances.labels, regions, adc, grid, marrow_fat=marrow_fat),
         pattern=pattern,
-        alerts=find_alerts(lesions, pattern, coverage, femur_top_mm(regions, grid), settings.alerts),
+        alerts=find_alerts(lesions, pattern, coverage, femur_top, settings.alerts, spine=spine),
         biopsy_candidates=propose_biopsy(lesions, settings.biopsy),
         coverage=coverage,
         lesion_labels=instances.labels,
@@ -100,5 +113,7 @@ def describe(
         lesion_probability=segmentation.lesion_probability,
         adc=adc,
         grid=grid,
+        spine=spine,
+        doubt=describe_doubt(lesions, calibration),
         warnings=(*exam.warnings, *speck_warnings(instances, settings.lesions.minimum_volume_ml)),
     )

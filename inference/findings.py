@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ import numpy.typing as npt
 from marrowmap.data.errors import MaskError
 from marrowmap.data.exam import Array3D, ExamWarning
 from marrowmap.data.grid import Grid
+
+if TYPE_CHECKING:
+    from marrowmap.inference.collapse import SpineFindings
+    from marrowmap.inference.doubt import Doubt
 
 Kind = Literal["focal", "paramedullary", "extramedullary"]
 Status = Literal["active", "treated", "indeterminate"]
@@ -61,6 +65,13 @@ class Lesion:
         dwi_to_muscle: High-b signal over the exam's own muscle, None when no muscle was found.
         fat_fraction: Median over its voxels, None without Dixon fat and water.
         reasons: Why it is not certain or thought benign, one sentence each.
+        score: What the network says, before calibration; None where a reader drew it.
+        focal_probability: Calibrated probability that it is a lesion of 5 mm or more; None where the
+            network is not calibrated or a reader has accepted the lesion: its size decides then.
+        level: Vertebra that holds most of it (`L2`), None away from the labelled spine.
+        parts: Into how many parts its necks divide it; more than 1 may be lesions grown together.
+        cross_section_share: Greatest share of a weight-bearing bone's axial cross-section that it fills.
+        descriptors: What it looks like beyond the fields, in words; no reason for doubt.
     """
 
     id: int
@@ -79,6 +90,12 @@ class Lesion:
     dwi_to_muscle: float | None
     fat_fraction: float | None
     reasons: tuple[str, ...] = ()
+    score: float | None = None
+    focal_probability: float | None = None
+    level: str | None = None
+    parts: int = 1
+    cross_section_share: float | None = None
+    descriptors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +147,14 @@ class RegionBurden:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FatFraction:
+    """Fat fraction of marrow and lesions, in [0, 1]; None where it was not measured."""
+
+    marrow: float | None = None
+    tumour: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Burden:
     """How much disease, as in `report.json` `burden`.
 
@@ -142,6 +167,8 @@ class Burden:
         by_region: One entry a region.
         extramedullary_volume_ml: Volume of what shines away from bone, apart because normal organs do too.
         marrow_adc_um2_per_s: ADC over the skeleton outside lesions.
+        fat_fraction: Median over the skeleton outside lesions, and the mean over lesion tissue; None
+            without Dixon fat and water.
     """
 
     tumour_volume_ml: float
@@ -151,6 +178,7 @@ class Burden:
     by_region: Mapping[str, RegionBurden]
     extramedullary_volume_ml: float
     marrow_adc_um2_per_s: AdcStatistics
+    fat_fraction: FatFraction = FatFraction()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +230,8 @@ class Findings:
         lesion_probability: float32 `(i, j, k)` in [0, 1].
         adc: float32 `(i, j, k)` in um2/s, None when the exam has no ADC.
         grid: Shape and affine of the four maps.
+        spine: Levels, collapses and what lies at the canal.
+        doubt: How sure count and volume are.
         warnings: What a reader must know of how the findings were made.
     """
 
@@ -217,6 +247,8 @@ class Findings:
     lesion_probability: Array3D
     adc: Array3D | None
     grid: Grid
+    spine: SpineFindings
+    doubt: Doubt
     warnings: tuple[ExamWarning, ...] = field(default=())
 
     def __post_init__(self) -> None:

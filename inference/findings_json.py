@@ -16,7 +16,7 @@ ADC_FIELDS = ("mean", "median", "p10", "p90")
 
 def findings_to_json(findings: Findings) -> dict[str, Any]:
     """Return the keys of `report.json` that the findings fill: lesions, counts, burden and so on."""
-    parts = ("lesions", "counts", "burden", "pattern", "alerts", "biopsy_candidates")
+    parts = ("lesions", "counts", "burden", "pattern", "spine", "doubt", "alerts", "biopsy_candidates")
     return {part: to_json(getattr(findings, part)) for part in parts}
 
 
@@ -40,7 +40,7 @@ def lesion_from_json(entry: Mapping[str, Any]) -> Lesion:
         ReportFileError: If a field is missing; fields that we do not know are left out.
     """
     known = {name: entry[name] for name in Lesion.__dataclass_fields__ if name in entry}
-    known["reasons"] = tuple(entry.get("reasons", ()))
+    known |= {name: tuple(entry.get(name, ())) for name in ("reasons", "descriptors")}
     try:
         known["centroid_ras_mm"] = tuple(entry["centroid_ras_mm"])
         adc = entry["adc_um2_per_s"]

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from marrowmap.data.components import find_components
 from marrowmap.data.exam import Array3D, ExamWarning, LesionMask
 
 #: Ids are uint16 in `lesions.nii.gz`.
 MAXIMUM_LESIONS = 65_535
+#: A lesion of fewer voxels shows no neck.
+NECK_VOXELS = 60
+#: Each side of a neck is at least this many voxels deeper than the neck itself.
+NECK_DEPTH = 1.0
+_EVERY_DIRECTION = np.ones((3, 3, 3), dtype=bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,29 @@ def voxels_by_id(labels: npt.NDArray[np.uint16]) -> Iterator[tuple[int, npt.NDAr
     ids, starts = np.unique(labels.ravel()[flat], return_index=True)
     for number, part in zip(ids.tolist(), np.split(flat, starts[1:]), strict=True):
         yield number, np.stack(np.unravel_index(part, labels.shape), axis=1)
+
+
+def parts_between_necks(voxels: npt.NDArray[np.intp]) -> int:
+    """Return into how many parts the necks of a lesion divide it; 1 for a lesion without a neck.
+
+    The lesion is peeled layer by layer; what falls apart into deep parts had grown together.
+
+    Args:
+        voxels: Indices `(n, 3)`.
+    """
+    if len(voxels) < NECK_VOXELS:
+        return 1
+    low = voxels.min(axis=0)
+    mask = np.zeros(voxels.max(axis=0) - low + 3, dtype=bool)
+    mask[tuple((voxels - low + 1).T)] = True
+    depth = np.asarray(ndimage.distance_transform_edt(mask))
+    most = 1
+    for peeled in np.arange(1.0, float(depth.max()) - NECK_DEPTH + 0.01, 0.5):
+        labels = np.zeros(mask.shape, dtype=np.int32)
+        count = int(ndimage.label(depth > peeled, structure=_EVERY_DIRECTION, output=labels))  # type: ignore[arg-type]
+        deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(1, count + 1)))
+        most = max(most, int((deepest >= peeled + NECK_DEPTH).sum()))
+    return most
 
 
 def speck_warnings(instances: LesionInstances, minimum_volume_ml: float) -> tuple[ExamWarning, ...]:

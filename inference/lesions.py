@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,21 @@ from marrowmap.inference.benign import (
     BenignSettings,
     Features,
     MarrowBackground,
+    describe_look,
     is_band_at_disc,
     suspect_benign,
 )
 from marrowmap.inference.certainty import CertaintySettings, certainty_of, reasons_for_doubt, status_of
+from marrowmap.inference.cross_section import cross_section_share
 from marrowmap.inference.findings import NO_ADC, AdcStatistics, Lesion
-from marrowmap.inference.instances import LesionInstances, voxels_by_id
+from marrowmap.inference.instances import LesionInstances, parts_between_necks, voxels_by_id
+from marrowmap.inference.levels import SpineLevels, level_of
 from marrowmap.inference.measure import ADC_CHANNEL_UNIT, adc_statistics, channel, median_or_none
 from marrowmap.inference.muscle import MuscleReference
 from marrowmap.inference.placement import Placement, PlacementSettings, Skeleton
 from marrowmap.inference.segment import Segmentation
 from marrowmap.inference.spine import SpineColumn
+from marrowmap.models.calibration import Calibration, lesion_score
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Surroundings:
     muscle: MuscleReference
     marrow: Mapping[Region, MarrowBackground]
     column: SpineColumn
+    levels: SpineLevels = field(default_factory=SpineLevels)
 
 
 def find_lesions(
@@ -80,6 +85,7 @@ def find_lesions(
     model_input: ModelInput,
     surroundings: Surroundings,
     settings: LesionSettings,
+    calibration: Calibration | None = None,
 ) -> tuple[Lesion, ...]:
     """Describe every lesion; none is left out here, doubt is written into it.
 
@@ -89,6 +95,7 @@ def find_lesions(
         model_input: Channels on the same grid.
         surroundings: Muscle, marrow and spine of this exam.
         settings: Where, how certain, how benign.
+        calibration: What the network's scores are worth; None takes a score as the probability.
 
     Returns:
         Sorted by id: largest first.
@@ -98,7 +105,12 @@ def find_lesions(
     for number, voxels in voxels_by_id(instances.labels):
         place = skeleton.place(voxels)
         features = _features(voxels, place, model_input, surroundings, settings.benign)
-        lesions.append(_describe(number, voxels, place, features, segmentation, settings))
+        lesion = _describe(number, voxels, place, features, segmentation, settings, calibration)
+        is_spinal = place.region is not None and place.region.key in surroundings.levels.regions
+        level = level_of(voxels, surroundings.levels, segmentation.grid.spacing_mm) if is_spinal else None
+        share = cross_section_share(voxels, segmentation.regions, place.region) if place.region else None
+        parts = parts_between_necks(voxels)
+        lesions.append(replace(lesion, level=level, parts=parts, cross_section_share=share))
     logger.info("%d lesions listed, %d specks left out", len(lesions), instances.specks)
     return tuple(lesions)
 
@@ -110,12 +122,15 @@ def _describe(
     features: Features,
     segmentation: Segmentation,
     settings: LesionSettings,
+    calibration: Calibration | None,
 ) -> Lesion:
     """Judge one lesion and put everything known of it together."""
     grid = segmentation.grid
     diameters = diameters_mm(voxels, grid.spacing_mm)
     uncertainty = max(grid.spacing_mm)
-    probability = lesion_score(segmentation.lesion_probability[tuple(voxels.T)])
+    volume_ml = len(voxels) * grid.voxel_ml
+    score = lesion_score(segmentation.lesion_probability[tuple(voxels.T)])
+    probability = calibration.lesion.probability(score, volume_ml) if calibration else score
     benign, benign_reason = suspect_benign(features, settings.benign)
     status = status_of(features.adc.median, settings.certainty)
     reasons = reasons_for_doubt(
@@ -136,7 +151,7 @@ def _describe(
         certainty=certainty_of(reasons),
         suspected_benign=benign,
         probability=probability,
-        volume_ml=len(voxels) * grid.voxel_ml,
+        volume_ml=volume_ml,
         longest_diameter_mm=diameters.longest_mm,
         diameter_uncertainty_mm=uncertainty,
         perpendicular_diameter_mm=diameters.perpendicular_mm,
@@ -145,16 +160,10 @@ def _describe(
         dwi_to_muscle=features.dwi_to_muscle,
         fat_fraction=features.fat_fraction,
         reasons=reasons,
+        score=score,
+        focal_probability=calibration.focal.probability(score, volume_ml) if calibration else None,
+        descriptors=describe_look(features, settings.benign),
     )
-
-
-def lesion_score(voxel_probability: npt.NDArray[np.float32]) -> float:
-    """Return one probability for a lesion: half way between its mean and its maximum.
-
-    The mean alone punishes blurred edges, the maximum alone trusts a single voxel.
-    """
-    mean = float(voxel_probability.mean(dtype=np.float64))
-    return min(1.0, max(0.0, 0.5 * (mean + float(voxel_probability.max()))))
 
 
 def _features(
@@ -169,6 +178,10 @@ def _features(
     dwi = _median(model_input, Sequence.DWI_HIGH, voxels)
     marrow = surroundings.marrow.get(place.region) if place.region else None
     marrow, muscle = marrow or MarrowBackground(), surroundings.muscle
+    spacing_mm = model_input.grid.spacing_mm
+    thick = is_band_at_disc(
+        voxels, surroundings.column, spacing_mm, settings, highest_mm=settings.oedema_height_mm
+    )
     return Features(
         adc=_adc(model_input, voxels),
         fat_fraction=_median(model_input, Sequence.FAT_FRACTION, voxels),
@@ -176,7 +189,9 @@ def _features(
         dwi_to_marrow=_ratio(dwi, marrow.dwi_high),
         t1_to_muscle=_ratio(t1, muscle.t1),
         t1_to_marrow=_ratio(t1, marrow.t1),
-        is_band_at_disc=is_band_at_disc(voxels, surroundings.column, model_input.grid.spacing_mm, settings),
+        stir_to_marrow=_ratio(_median(model_input, Sequence.STIR, voxels), marrow.stir),
+        is_band_at_disc=is_band_at_disc(voxels, surroundings.column, spacing_mm, settings),
+        is_thick_band_at_disc=thick,
     )
 
 

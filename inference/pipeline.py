@@ -115,6 +115,7 @@ def infer(
             model_input,
             exam,
             lesion_threshold=bundle.lesion_threshold,
+            calibration=bundle.calibration,
             settings=settings.findings,
         )
     run = {"program_version": version("marrowmap"), "settings": _recorded(settings), "seconds": watch.seconds}

@@ -14,17 +14,22 @@ import numpy.typing as npt
 from marrowmap.data.errors import ReportFileError
 from marrowmap.data.exam import Array3D
 from marrowmap.data.grid import Grid
-from marrowmap.inference.alerts import femur_top_mm, find_alerts
-from marrowmap.inference.assemble import stage_report
+from marrowmap.inference.alerts import femur_top_mm, find_alerts, with_symptoms
+from marrowmap.inference.assemble import notes_of, stage_report
 from marrowmap.inference.biopsy import propose_biopsy
 from marrowmap.inference.burden import measure_burden
 from marrowmap.inference.clinical import clinical_from_mapping
+from marrowmap.inference.collapse import SpineFindings, describe_spine
 from marrowmap.inference.counts import count_lesions
-from marrowmap.inference.findings import Lesion
+from marrowmap.inference.coverage import whole_regions
+from marrowmap.inference.doubt import doubt_again
+from marrowmap.inference.findings import Coverage, Lesion
 from marrowmap.inference.findings_json import lesion_from_json, to_json
+from marrowmap.inference.levels import label_levels
 from marrowmap.inference.pattern import pattern_from_evidence
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.report_json import read_report
+from marrowmap.inference.spine import SpineSettings, spine_column
 
 Decision = Literal["accept", "reject"]
 
@@ -71,19 +76,39 @@ def recompute(
     lesions = tuple(_decided(lesion, decisions.get(lesion.id)) for lesion in lesions)
     pattern = pattern_from_evidence(lesions, dict(report["pattern"]["evidence"]))
     coverage, femur_top = report["study"]["coverage"], femur_top_mm(maps.regions, maps.grid)
-    burden = measure_burden(lesions, maps.lesion_labels, maps.regions, maps.adc, maps.grid)
+    before = report["burden"].get("fat_fraction") or {}
+    burden = measure_burden(
+        lesions, maps.lesion_labels, maps.regions, maps.adc, maps.grid, marrow_fat=before.get("marrow")
+    )
+    spine = spine_of_maps(lesions, maps, coverage)
+    clinical = clinical_from_mapping(report.get("clinical") or {})
+    alerts = find_alerts(lesions, pattern, coverage, femur_top, spine=spine)
     revised = {
         **report,
         "lesions": to_json(lesions),
         "counts": to_json(count_lesions(lesions)),
         "burden": to_json(burden),
         "pattern": to_json(pattern),
-        "alerts": to_json(find_alerts(lesions, pattern, coverage, femur_top)),
+        "spine": to_json(spine),
+        "doubt": to_json(doubt_again(lesions, report.get("doubt"))),
+        "alerts": to_json(with_symptoms(alerts, coverage, clinical)),
         "biopsy_candidates": to_json(propose_biopsy(lesions)),
         "revision": _revision(report, decisions),
     }
-    revised["staging"] = stage_report(revised, clinical_from_mapping(report.get("clinical") or {}))
+    revised["staging"] = stage_report(revised, clinical)
+    revised["notes"] = notes_of(revised, lesions, pattern, burden, spine, clinical)
     return revised
+
+
+def spine_of_maps(
+    lesions: tuple[Lesion, ...], maps: ReportMaps, coverage: Mapping[str, Coverage]
+) -> SpineFindings:
+    """Return levels, collapses and canal from the maps, without the lesions that a reader rejected."""
+    kept = [lesion.id for lesion in lesions if lesion.certainty != "rejected"]
+    mask = np.isin(maps.lesion_labels, kept) & (maps.lesion_labels > 0)
+    column = spine_column(maps.regions, maps.grid.spacing_mm, SpineSettings())
+    levels = label_levels(maps.regions, column, whole_regions(coverage))
+    return describe_spine(maps.regions, mask, column, levels, maps.grid.spacing_mm)
 
 
 def revise_folder(out: Path, decisions: Mapping[int, Decision]) -> dict[str, Any]:
@@ -185,7 +210,10 @@ def _decided(lesion: Lesion, decision: Decision | None) -> Lesion:
     if decision == "reject":
         return replace(lesion, certainty="rejected")
     if decision == "accept":
-        return replace(lesion, certainty="certain", suspected_benign=None)
+        # To a reader it is a lesion; whether it is large enough is left to its diameter.
+        return replace(
+            lesion, certainty="certain", suspected_benign=None, probability=1.0, focal_probability=None
+        )
     return lesion
 
 

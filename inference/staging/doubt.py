@@ -1,32 +1,38 @@
 """From the probability of each lesion to the probability of each stage.
 
-Lesions are taken as independent, so that their number follows a Poisson-binomial distribution. The
-lesions of one exam share their scanner and reader and are not quite independent: the true spread is
-rather wider than this one.
+Independent lesions are a Poisson-binomial number. Where the network is calibrated, what the lesions of
+one exam share widens it and lesions that were missed are added (`models/calibration.py`); without a
+calibration the true spread is wider than the one given, and the report says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection
 
 import numpy as np
-import numpy.typing as npt
 
 from marrowmap.data.errors import SettingsError
-from marrowmap.inference.staging.counting import COUNTING, CountingSettings
-from marrowmap.inference.staging.imaging import FocalLesion
+from marrowmap.data.skeleton import Region
+from marrowmap.inference.staging.counting import COUNTING, CountingSettings, bone_lesions
+from marrowmap.inference.staging.imaging import FocalLesion, ImagingFindings
+from marrowmap.inference.staging.red_marrow import red_marrow_share
+from marrowmap.models.calibration import CountSpread, Distribution, count_distribution
 
-Distribution = npt.NDArray[np.float64]
+#: For lesions of this diameter and more the network's own focal probability was fitted.
+FITTED_MM = 5.0
 
 
 def focal_probability(lesion: FocalLesion, settings: CountingSettings = COUNTING) -> float | None:
     """Return the probability that a lesion is real and large enough to count.
 
-    The true diameter is taken as equally likely anywhere within its uncertainty. A certain lesion
-    without a probability counts as 1, a rejected one as 0; of an equivocal one nothing is known (None).
+    A calibrated network says so itself. Otherwise the true diameter is taken as equally likely anywhere
+    within its uncertainty. A certain lesion without a probability counts as 1, a rejected one as 0; of
+    an equivocal one nothing is known (None).
     """
     if lesion.certainty == "rejected":
         return 0.0
+    if lesion.focal_probability is not None and settings.diameter_mm == FITTED_MM:
+        return lesion.focal_probability
     is_real = lesion.probability
     if is_real is None:
         if lesion.certainty != "certain":
@@ -38,37 +44,35 @@ def focal_probability(lesion: FocalLesion, settings: CountingSettings = COUNTING
     return is_real * float(np.clip(0.5 + beyond / (2.0 * lesion.uncertainty_mm), 0.0, 1.0))
 
 
-def count_distribution(probabilities: Iterable[float]) -> Distribution:
-    """Return the probability of 0, 1, 2 ... lesions.
+def focal_distribution(
+    imaging: ImagingFindings,
+    settings: CountingSettings = COUNTING,
+    *,
+    regions: Collection[Region] | None = None,
+) -> Distribution | None:
+    """Return the distribution of the focal count, None when the probability of a lesion is not known.
 
     Args:
-        probabilities: Of each lesion, in [0, 1].
-
-    Returns:
-        One number more than there are lesions, adding up to 1.
-
-    Raises:
-        SettingsError: If a probability is not in [0, 1].
-
-    Example:
-        >>> count_distribution([0.5, 0.5]).tolist()
-        [0.25, 0.5, 0.25]
+        imaging: Lesions with their probabilities, and the spread of a calibrated network.
+        settings: What counts as a focal lesion.
+        regions: Where to count; missed lesions are shared out as red marrow is. None for everywhere.
     """
-    distribution = np.ones(1)
-    for probability in probabilities:
-        if not 0.0 <= probability <= 1.0:
-            raise SettingsError(f"need probabilities of 0 to 1, found {probability}")
-        distribution = np.convolve(distribution, (1.0 - probability, probability))
-    return distribution
-
-
-def focal_distribution(
-    lesions: Sequence[FocalLesion], settings: CountingSettings = COUNTING
-) -> Distribution | None:
-    """Return the distribution of the focal count, None when the probability of a lesion is not known."""
-    probabilities = [focal_probability(lesion, settings) for lesion in lesions]
+    probabilities = [focal_probability(lesion, settings) for lesion in bone_lesions(imaging, regions)]
     known = [probability for probability in probabilities if probability is not None]
-    return count_distribution(known) if len(known) == len(probabilities) else None
+    if len(known) < len(probabilities):
+        return None
+    share = 1.0 if regions is None else red_marrow_share(regions)
+    return count_distribution(known, _scaled(imaging.spread, share))
+
+
+def _scaled(spread: CountSpread, share: float) -> CountSpread:
+    """Return the spread of a part of the skeleton; the lesions there bring their own missed ones."""
+    return CountSpread(
+        missed=spread.missed * share,
+        missed_per_lesion=spread.missed_per_lesion,
+        missed_size=spread.missed_size,
+        exam_log_odds_sd=spread.exam_log_odds_sd,
+    )
 
 
 def count_interval(distribution: Distribution, level: float = 0.9) -> tuple[int, int]:

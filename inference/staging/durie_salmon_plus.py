@@ -10,7 +10,6 @@ from marrowmap.inference.staging import imwg_events
 from marrowmap.inference.staging.counting import (
     COUNTING,
     CountingSettings,
-    bone_lesions,
     count_focal,
     counting_warnings,
     extramedullary,
@@ -65,7 +64,7 @@ def stage_durie_salmon_plus(
     suffix = suffixes.pop() if len(suffixes) == 1 else None
     is_whole = has_laboratory_half(clinical) and (suffix is not None or candidates == {"0"})
     by_number = partial(_stage, grade=grades[0])
-    distribution = focal_distribution(bone_lesions(imaging), settings) if len(grades) == 1 else None
+    distribution = focal_distribution(imaging, settings) if len(grades) == 1 else None
     return DURIE_SALMON_PLUS.result(
         candidates,
         inputs=inputs,

@@ -13,6 +13,7 @@ import yaml
 
 from marrowmap.data.errors import ReportFileError
 from marrowmap.data.skeleton import Region
+from marrowmap.models.calibration import NO_SPREAD, CountSpread
 
 Certainty = Literal["certain", "equivocal", "rejected"]
 Kind = Literal["focal", "paramedullary", "extramedullary"]
@@ -36,6 +37,7 @@ class FocalLesion:
         region: Where it lies; None when not known, or away from the skeleton.
         kind: `paramedullary` lesions are of bone and count with the focal ones; extramedullary do not.
         is_active: Whether its ADC is that of viable disease; None when not known.
+        focal_probability: Calibrated probability that it is a lesion of 5 mm or more; None when nobody said.
     """
 
     diameter_mm: float
@@ -46,6 +48,7 @@ class FocalLesion:
     region: Region | None = None
     kind: Kind = "focal"
     is_active: bool | None = None
+    focal_probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class ImagingFindings:
         is_micronodular: Many nodules below 5 mm were described; None leaves it to the lesions.
         coverage: How much of each region was imaged; None when it was not stated.
         extramedullary_disease: Seen by a reader; None leaves it to the lesions.
+        spread: How far the count spreads around the lesions listed; by a calibrated network.
     """
 
     lesions: tuple[FocalLesion, ...] = ()
@@ -65,6 +69,7 @@ class ImagingFindings:
     is_micronodular: bool | None = None
     coverage: Mapping[Region, Coverage] | None = None
     extramedullary_disease: bool | None = None
+    spread: CountSpread = NO_SPREAD
 
 
 def read_imaging(path: Path) -> ImagingFindings:
@@ -109,6 +114,7 @@ def imaging_from_report(report: Any) -> ImagingFindings:
         is_micronodular=True if pattern.get("label") == "micronodular" else None,
         coverage={_region(key, "study.coverage"): _state(key, state) for key, state in coverage.items()}
         or None,
+        spread=_spread(_part(_part(report, "doubt"), "spread")),
     )
 
 
@@ -135,7 +141,15 @@ def _lesion(entry: Any, position: int) -> FocalLesion:
         region=None if region is None else _region(region, f"{where}.region"),
         kind=_choice(entry, "kind", get_args(Kind), where) or "focal",
         is_active={"active": True, "treated": False}.get(status or ""),
+        focal_probability=_number(entry, "focal_probability", where, high=1.0),
     )
+
+
+def _spread(part: Mapping[str, Any]) -> CountSpread:
+    """Return the spread of the count; where nothing is said, that of independent lesions."""
+    names = ("missed", "missed_per_lesion", "missed_size", "exam_log_odds_sd")
+    values = {name: _number(part, name, "doubt.spread", high=1000.0) for name in names}
+    return CountSpread(**{name: value for name, value in values.items() if value is not None})
 
 
 def _part(report: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ def stage_imwg_mri(imaging: ImagingFindings, settings: CountingSettings = COUNTI
     value = mri_value(count)
     gaps = coverage_gaps(imaging, SPINE_AND_PELVIS)
     candidates = IMWG_MRI.values[IMWG_MRI.values.index(value) :] if gaps else (value,)
-    distribution = focal_distribution(bone_lesions(imaging), settings)
+    distribution = focal_distribution(imaging, settings)
     active = [lesion.is_active for lesion in bone_lesions(imaging) if settings.is_focal(lesion.diameter_mm)]
     warnings = [] if len(candidates) > 1 else [TEXTS[value]]
     return IMWG_MRI.result(

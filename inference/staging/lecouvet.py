@@ -58,7 +58,7 @@ def stage_lecouvet(
     notes = [AT_TEN.format(pattern=at_ten)] if tuple(numbers) == (10,) else []
     notes += [MILD] if "B" in floors and imaging.diffuse_grade is not None else []
     is_known = len(floors) == 1 and not missing
-    distribution = focal_distribution(bone_lesions(imaging, SPINE), settings) if is_known else None
+    distribution = focal_distribution(imaging, settings, regions=SPINE) if is_known else None
     return LECOUVET.result(
         {max(_pattern(number, at_ten), floor) for number in numbers for floor in floors},
         inputs={

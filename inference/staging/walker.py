@@ -5,7 +5,6 @@ from __future__ import annotations
 from marrowmap.inference.staging.counting import (
     COUNTING,
     CountingSettings,
-    bone_lesions,
     count_focal,
     counting_warnings,
 )
@@ -31,7 +30,7 @@ def stage_walker(imaging: ImagingFindings, settings: CountingSettings = COUNTING
     Source: Walker, J Clin Oncol 2007;25:1121 (PubMed 17296972); the abstract was read.
     """
     count = count_focal(imaging, settings)
-    distribution = None if count.is_open else focal_distribution(bone_lesions(imaging), settings)
+    distribution = None if count.is_open else focal_distribution(imaging, settings)
     return WALKER.result(
         {_is_high(number) for number in count.possible(ceiling=8)},
         inputs={

@@ -12,8 +12,9 @@ from marrowmap.inference.describe import FindingSettings, describe
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.findings_json import findings_to_json, lesion_from_json
 from marrowmap.inference.instances import outline_lesions, voxels_by_id
-from marrowmap.inference.lesions import LesionSettings, lesion_score
+from marrowmap.inference.lesions import LesionSettings
 from marrowmap.inference.segment import Segmentation
+from marrowmap.models.calibration import lesion_score
 
 SHAPE = (60, 60, 60)
 Box = tuple[slice, slice, slice]
