@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _AIR, _LUNG, _TISSUE = 0.36, -2.8, -9.05
 _HZ_PER_PPM_AT_1_T = 42.577
 #: Time between echoes after parallel imaging at full strength, and the field of view along phase.
-_ECHO_SPACING_S = 0.00035
+_ECHO_SPACING_S = 0.00025
 _FIELD_OF_VIEW_MM = 380.0
 #: Beyond this signal is lost, or the scanner's own correction has taken it back.
-_LARGEST_SHIFT_MM = 7.0
+_LARGEST_SHIFT_MM = 6.0
 #: Voxels of the body that make up one of the map along each axis, taken by every second one.
 _STRIDE = 4
 
@@ -93,10 +93,10 @@ def shift_in_station(
         axes: The station's voxels along x, y, z.
         order: Which of x, y, z each axis of the result is.
         field_strength_t: The shift grows with it.
-        strength: 1 is an echo spacing of 0.35 ms; the sign is the polarity of the blips.
+        strength: 1 is an echo spacing of 0.25 ms; the sign is the polarity of the blips.
 
     Returns:
-        float32 `(a, b, c)`, at most 7 mm.
+        float32 `(a, b, c)`, at most 6 mm.
     """
     z = axes[2].centres_mm
     ppm = field.shimmed(float(z.min()), float(z.max()))

@@ -85,7 +85,7 @@ def draw_signal_settings(
         diffusion_echo_ms=float(rng.uniform(62, 80)),
         fat_null_error=float(rng.normal(0, 0.03)),
         fat_residual=float(abs(rng.normal(0, 0.015))),
-        dixon_flip_deg=float(rng.uniform(4, 9)),
+        dixon_flip_deg=float(rng.uniform(4, 11)),
     )
 
 

@@ -250,7 +250,7 @@ class Spoiler:
     def folded(self, values: Volume32) -> tuple[Slab, Volume32]:
         """Return the station and the image after the field of view was chosen too small, if it was."""
         strength = self.effects.of(Effect.WRAP_AROUND)
-        cut = round(0.14 * strength * self.slab.shape[self.slab.phase])
+        cut = round(0.10 * strength * self.slab.shape[self.slab.phase])
         if not cut:
             return self.slab, values
         return self.slab.cut(cut), wrapped_around(values, self.slab.phase, cut)
