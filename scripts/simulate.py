@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 from jsonargparse import ArgumentParser
 
 from marrowmap.data.simulate.cohort import CohortSettings, write_cohort
+from marrowmap.data.simulate.evolution import Course
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,21 +23,31 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     settings = CohortSettings(
-        exams=options.exams, seed=options.seed, pattern=options.pattern, format=options.format
+        exams=options.exams,
+        seed=options.seed,
+        pattern=options.pattern,
+        format=options.format,
+        follow_up=options.follow_up,
     )
     for done, folder in enumerate(write_cohort(options.out, settings), start=1):
         if not options.quiet:
             print(f"{done}/{settings.exams} {folder}", file=sys.stderr, flush=True)
     first, last = settings.seeds[0], settings.seeds[-1]
     seeds = f"exam (seed {first})" if first == last else f"exams (seeds {first} to {last})"
-    print(f"{settings.exams} simulated {seeds} as {settings.format} in {options.out}")
+    twice = f" with a {settings.follow_up} follow-up" if settings.follow_up else ""
+    print(f"{settings.exams} simulated {seeds}{twice} as {settings.format} in {options.out}")
     return 0
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="marrowmap simulate", description="Simulate whole-body MRI with its truth.")
     parser.add_argument("out", type=Path, help="New or empty folder; several exams go to OUT/exam_SEED each.")
-    parser.add_class_arguments(CohortSettings)
+    parser.add_class_arguments(CohortSettings, skip={"follow_up"})
+    parser.add_argument(
+        "--follow-up",
+        choices=get_args(Course),
+        help="Scan each person a second time, after the disease has taken this course.",
+    )
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
 

@@ -7,6 +7,8 @@ OUT/                    one exam; several go to OUT/exam_<seed>/
 ├── truth_lesions.nii.gz    instance labels, the ids of truth.json
 └── truth_regions.nii.gz    skeletal regions
 ```
+With a follow-up, each exam becomes two folders of that kind, `baseline/` and `follow_up/`; the truth of the
+second also says what became of each lesion of the first.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ import numpy as np
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.nifti import write_exam_nifti, write_nifti
 from marrowmap.data.simulate.dicom_study import write_dicom_study
+from marrowmap.data.simulate.evolution import Course
 from marrowmap.data.simulate.exam import SimulatedExam, simulate_exam, to_exam
+from marrowmap.data.simulate.follow_up import SimulatedPair, simulate_pair
 from marrowmap.data.simulate.truth import Truth
 
 StudyFormat = Literal["dicom", "nifti"]
@@ -42,12 +46,14 @@ class CohortSettings:
         seed: The first exam's seed, 0 or more. Which seeds train and which test: `data/seeds.py`.
         pattern: Disease pattern of every exam; random draws one an exam.
         format: DICOM as a scanner writes it, or NIfTI named by sequence.
+        follow_up: Scan each person a second time, after the disease has taken this course.
     """
 
     exams: int = 1
     seed: int = 0
     pattern: Pattern = "random"
     format: StudyFormat = "dicom"
+    follow_up: Course | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated.
@@ -82,7 +88,12 @@ def write_cohort(out: Path, settings: CohortSettings) -> Iterator[Path]:
     require_empty(out)
     for seed in settings.seeds:
         folder = out if settings.exams == 1 else out / f"exam_{seed:05d}"
-        write_exam(simulate_exam(seed, pattern=settings.pattern), folder, settings.format)
+        if settings.follow_up:
+            write_pair(
+                simulate_pair(seed, settings.follow_up, pattern=settings.pattern), folder, settings.format
+            )
+        else:
+            write_exam(simulate_exam(seed, pattern=settings.pattern), folder, settings.format)
         yield folder
 
 
@@ -96,29 +107,48 @@ def require_empty(out: Path) -> None:
         raise SettingsError(f"need a new or empty folder for simulated exams, found {out}; name another")
 
 
-def write_exam(simulated: SimulatedExam, folder: Path, format: StudyFormat = "dicom") -> None:
+def write_pair(pair: SimulatedPair, folder: Path, format: StudyFormat = "dicom") -> None:
+    """Write two exams of one person, with what became of each lesion in the truth of the second.
+
+    Args:
+        pair: Both exams and the change.
+        folder: Where to write `baseline/` and `follow_up/`.
+        format: As for one exam.
+    """
+    write_exam(pair.baseline, folder / "baseline", format)
+    write_exam(pair.follow_up, folder / "follow_up", format, more={"follow_up": pair.change})
+
+
+def write_exam(
+    simulated: SimulatedExam,
+    folder: Path,
+    format: StudyFormat = "dicom",
+    *,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write one simulated exam with its truth beside.
 
     Args:
         simulated: The exam and its truth.
         folder: Where to write; made if absent.
         format: `dicom` for one file a slice under `dicom/`, `nifti` for the composed volumes under `nifti/`.
+        more: Further keys of `truth.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if format == "dicom":
         write_dicom_study(simulated, folder / "dicom")
     else:
         write_exam_nifti(to_exam(simulated), folder / "nifti")
-    write_truth(simulated.truth, folder)
+    write_truth(simulated.truth, folder, more)
 
 
-def write_truth(truth: Truth, folder: Path) -> None:
-    """Write `truth.json`, `truth_lesions.nii.gz` and `truth_regions.nii.gz`."""
+def write_truth(truth: Truth, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write `truth.json`, with further keys if any, `truth_lesions.nii.gz` and `truth_regions.nii.gz`."""
     write_nifti(folder / "truth_lesions.nii.gz", truth.lesion_labels, truth.affine_ras_mm)
     write_nifti(folder / "truth_regions.nii.gz", truth.regions, truth.affine_ras_mm)
     arrays = {"lesion_labels", "regions", "affine_ras_mm"}
     facts = {field.name: getattr(truth, field.name) for field in fields(truth) if field.name not in arrays}
-    text = json.dumps({"schema": TRUTH_SCHEMA, **_plain(facts)}, indent=2)
+    text = json.dumps({"schema": TRUTH_SCHEMA, **_plain(facts), **_plain(more or {})}, indent=2)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
 
 

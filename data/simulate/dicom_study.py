@@ -7,6 +7,7 @@ map holds integers in um2/s. Everything, UIDs included, follows from the exam's 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def write_dicom_study(simulated: SimulatedExam, folder: Path) -> int:
     """
     seed = simulated.truth.seed
     gains = pixel_gains(simulated.acquisitions)
-    study = _study_tags(seed, simulated.truth.person, simulated.signal)
+    study = _study_tags(seed, simulated.truth.person, simulated.signal, simulated.days)
     files = 0
     for number, acquisition in enumerate(simulated.acquisitions, start=1):
         stack = cut_into_slices(acquisition.volume)
@@ -92,12 +93,13 @@ def _uid(*parts: object) -> UID:
     return generate_uid(entropy_srcs=["marrowmap-simulated", *(f"/{part}" for part in parts)])
 
 
-def _study_tags(seed: int, person: Person, signal: SignalSettings) -> Dataset:
+def _study_tags(seed: int, person: Person, signal: SignalSettings, days: int) -> Dataset:
+    later = (f"{days} days later",) if days else ()
     stature_m = person.stature_mm / 1000
     tags = Dataset()
     tags.SpecificCharacterSet = "ISO_IR 100"
     tags.SOPClassUID = MRImageStorage
-    tags.StudyDate = tags.SeriesDate = tags.AcquisitionDate = tags.ContentDate = STUDY_DATE
+    tags.StudyDate = tags.SeriesDate = tags.AcquisitionDate = tags.ContentDate = _date(days)
     tags.StudyTime = "080000"
     tags.AccessionNumber = ""
     tags.Modality = "MR"
@@ -117,11 +119,16 @@ def _study_tags(seed: int, person: Person, signal: SignalSettings) -> Dataset:
     tags.ImagedNucleus = "1H"
     tags.SoftwareVersions = "syngo MR B17"
     tags.PatientPosition = "HFS"
-    tags.StudyInstanceUID = _uid(seed, "study")
+    tags.StudyInstanceUID = _uid(seed, "study", *later)
     tags.StudyID = "1"
-    tags.FrameOfReferenceUID = _uid(seed, "frame of reference")
+    tags.FrameOfReferenceUID = _uid(seed, "frame of reference", *later)
     tags.PositionReferenceIndicator = ""
     return tags
+
+
+def _date(days: int) -> str:
+    """Return the date of a study so many days after the first."""
+    return (date.fromisoformat(STUDY_DATE) + timedelta(days=days)).strftime("%Y%m%d")
 
 
 def _series_tags(

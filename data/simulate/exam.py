@@ -74,12 +74,14 @@ class SimulatedExam:
         truth: Lesions, regions, person.
         signal: Timings that made it.
         scanner: Protocol that made it.
+        days: Days after the person's first exam: a follow-up has a date and identifiers of its own.
     """
 
     acquisitions: tuple[Acquisition, ...]
     truth: Truth
     signal: SignalSettings = field(default_factory=SignalSettings)
     scanner: ScannerSettings = field(default_factory=ScannerSettings)
+    days: int = 0
 
 
 def simulate_exam(
@@ -107,7 +109,7 @@ def simulate_exam(
     bodies, diseases, signals, scanners = (
         np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(4)
     )
-    anatomy = anatomy or _built_anatomy(bodies, settings)
+    anatomy = anatomy or built_anatomy(bodies, settings)
     body = diseased_body(anatomy, diseases, pattern=pattern, settings=settings.disease)
     return scan_body(anatomy, body, seed, signals=signals, scanners=scanners, settings=settings)
 
@@ -196,7 +198,9 @@ def _truth(anatomy: Anatomy, body: DiseasedBody, seed: int) -> Truth:
         diffuse_grade=body.diffuse_grade,
         marrow_fat_fraction=body.marrow_fat_fraction,
         has_hyperplasia=body.has_hyperplasia,
-        variants=proven(anatomy.variants, {it.bone for it in body.lesions if it.collapses_vertebra}),
+        variants=proven(
+            anatomy.variants, {lesion.bone for lesion in body.lesions if lesion.collapses_vertebra}
+        ),
         seed=seed,
     )
 
@@ -222,11 +226,10 @@ def acquisition_truth(
     }
 
 
-def _built_anatomy(rng: np.random.Generator, settings: SimulationSettings) -> Anatomy:
+def built_anatomy(rng: np.random.Generator, settings: SimulationSettings) -> Anatomy:
+    """Return a body drawn for an exam."""
     # Bone surfaces need the [simulate] extra; who brings an anatomy does not.
     from marrowmap.data.simulate.anatomy import build_anatomy
     from marrowmap.data.simulate.person import draw_person
 
-    return build_anatomy(
-        draw_person(rng), rng, spacing_mm=settings.spacing_mm, settings=settings.anatomy
-    )
+    return build_anatomy(draw_person(rng), rng, spacing_mm=settings.spacing_mm, settings=settings.anatomy)

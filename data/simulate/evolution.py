@@ -1,0 +1,358 @@
+"""What time and treatment make of a simulated disease: lesions that respond, rest, grow or appear.
+
+Treatment first raises the ADC of a lesion (cells die), then fat returns, ADC falls back and the lesion
+fades: the course of `Padhani, Eur Urol 2017;71:81` and of the treated lesions in PMC5176005.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from marrowmap.data.simulate.disease import DiseasedBody
+from marrowmap.data.simulate.marrow import (
+    FIRST_LESION_ROW,
+    MarrowState,
+    adc_of_healthy_marrow,
+    infiltrated,
+    marrow_index,
+)
+from marrowmap.data.simulate.painting import (
+    SOFT_TISSUE,
+    Box,
+    Mask,
+    PaintedBody,
+    bone_at,
+    connected_to,
+    irregular_blob,
+    marrow_mask,
+)
+from marrowmap.data.simulate.texture import levels_of, noise_tile
+from marrowmap.data.simulate.tissue import (
+    TEXTURE_LEVELS,
+    TISSUE_ROWS,
+    Material,
+    MaterialTable,
+    joined,
+    table_of,
+)
+from marrowmap.data.simulate.truth import DiffuseGrade, LesionTruth
+
+if TYPE_CHECKING:
+    from marrowmap.data.simulate.anatomy import Anatomy
+
+Course = Literal["responding", "stable", "progressing", "mixed"]
+Fate = Literal[
+    "unchanged", "treated", "fat_returned", "shrunk", "vanished", "grown", "reactivated", "new"
+]  # fmt: skip
+
+#: How likely each fate of an active lesion is under a course.
+_FATES: dict[Course, dict[Fate, float]] = {
+    "responding": {"treated": 0.4, "fat_returned": 0.2, "shrunk": 0.2, "vanished": 0.12, "unchanged": 0.08},
+    "stable": {"unchanged": 1.0},
+    "progressing": {"grown": 0.5, "unchanged": 0.5},
+    "mixed": {"treated": 0.25, "fat_returned": 0.1, "shrunk": 0.1, "vanished": 0.05, "grown": 0.35,
+              "unchanged": 0.15},
+}  # fmt: skip
+#: The same for a lesion that has been treated before: it can fade further or come back to life.
+_FATES_OF_TREATED: dict[Course, dict[Fate, float]] = {
+    "responding": {"fat_returned": 0.5, "vanished": 0.2, "unchanged": 0.3},
+    "stable": {"unchanged": 1.0},
+    "progressing": {"reactivated": 0.6, "unchanged": 0.4},
+    "mixed": {"fat_returned": 0.3, "reactivated": 0.4, "unchanged": 0.3},
+}
+_NEW_LESIONS: dict[Course, float] = {"responding": 0.0, "stable": 0.0, "progressing": 3.0, "mixed": 1.5}
+_NEW_DIAMETER_MM = (9.0, 24.0)
+_GROWTH = (1.45, 2.0)
+_TREATED_ADC_UM2_PER_S = 1400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionFate:
+    """What became of one lesion.
+
+    Attributes:
+        baseline_id: Its id before; None for a new lesion.
+        id: Its id now; None when it has vanished.
+        fate: In one word.
+    """
+
+    baseline_id: int | None
+    id: int | None
+    fate: Fate
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolvedBody:
+    """A body later.
+
+    Attributes:
+        body: Materials, labels and lesions; ids count from 1 again.
+        fates: One for every lesion before and every new one.
+    """
+
+    body: DiseasedBody
+    fates: tuple[LesionFate, ...]
+
+
+def evolve(anatomy: Anatomy, body: DiseasedBody, rng: np.random.Generator, course: Course) -> EvolvedBody:
+    """Let a disease take its course; the given body is left as it is.
+
+    Args:
+        anatomy: The body's tissue and bone maps.
+        body: Its disease before.
+        rng: Source of randomness: which lesion takes which fate, and how far.
+        course: Of the whole disease.
+
+    Returns:
+        The disease after, and what became of each lesion.
+    """
+    canvas = _canvas_of(anatomy, body, rng)
+    grade = _evolve_marrow(canvas, body, rng, course)
+    fates: dict[int, Fate] = {}
+    boxes = ndimage.find_objects(canvas.lesion_labels.astype(np.int32, copy=False))
+    for lesion in body.lesions:
+        fates[lesion.id] = _draw_fate(lesion, rng, course)
+    if course == "progressing" and fates and not set(fates.values()) & {"grown", "reactivated"}:
+        fates[max(body.lesions, key=lambda lesion: lesion.volume_ml).id] = "grown"
+    for lesion in body.lesions:
+        _change(canvas, lesion, boxes[lesion.id - 1], fates[lesion.id], rng)
+    known = len(body.lesions)
+    added = _add_lesions(
+        canvas, rng, known, int(rng.poisson(_NEW_LESIONS[course])) + (course == "progressing")
+    )
+    kept = [lesion for lesion in body.lesions if fates[lesion.id] != "vanished"]
+    table = joined(_upper_rows(body.table), table_of(canvas.materials))
+    changed = replace(
+        body,
+        material=canvas.material,
+        table=table,
+        lesion_labels=canvas.lesion_labels,
+        lesions=(*(_after(lesion, fates[lesion.id], canvas, table) for lesion in kept), *added),
+        diffuse_grade=grade,
+    )
+    all_fates = [
+        LesionFate(baseline_id=n, id=None if f == "vanished" else n, fate=f) for n, f in fates.items()
+    ]
+    all_fates += [LesionFate(baseline_id=None, id=lesion.id, fate="new") for lesion in added]
+    return EvolvedBody(body=changed, fates=tuple(all_fates))
+
+
+def _canvas_of(anatomy: Anatomy, body: DiseasedBody, rng: np.random.Generator) -> PaintedBody:
+    """Return copies to paint on; the lesions' rows of the table become the canvas's own materials."""
+    names = [name for name in Material.__dataclass_fields__ if hasattr(body.table, name)]
+    rows = zip(*(getattr(body.table, name)[FIRST_LESION_ROW:].tolist() for name in names), strict=True)
+    return PaintedBody(
+        anatomy=anatomy,
+        material=body.material.copy(),
+        lesion_labels=body.lesion_labels.copy(),
+        levels=levels_of(noise_tile(rng, smoothing_voxels=1.2), TEXTURE_LEVELS),
+        materials=[Material(**dict(zip(names, row, strict=True))) for row in rows],
+        spacing_mm=float(np.linalg.norm(anatomy.affine_ras_mm[:3, 0])),
+    )
+
+
+def _upper_rows(table: MaterialTable) -> MaterialTable:
+    """Return tissues and marrow: all rows above the lesions'."""
+    return replace(table, **{name: column[:FIRST_LESION_ROW] for name, column in vars(table).items()})
+
+
+def _draw_fate(lesion: LesionTruth, rng: np.random.Generator, course: Course) -> Fate:
+    is_treated = lesion.adc_um2_per_s > _TREATED_ADC_UM2_PER_S
+    shares = (_FATES_OF_TREATED if is_treated else _FATES)[course]
+    fates = list(shares)
+    return fates[int(rng.choice(len(fates), p=list(shares.values())))]
+
+
+def _change(
+    canvas: PaintedBody, lesion: LesionTruth, box: Box | None, fate: Fate, rng: np.random.Generator
+) -> None:
+    """Paint one lesion as its fate wants it."""
+    if box is None:
+        return
+    wide = _widened(box, canvas, by_mm=0.6 * lesion.longest_diameter_mm + 8.0)
+    mask = canvas.lesion_labels[wide] == lesion.id
+    if not (canvas.material[wide][mask] >= FIRST_LESION_ROW).any():
+        return
+    before = _mean_material(canvas, wide, mask)
+    if fate == "vanished":
+        _clear(canvas, wide, mask)
+        return
+    if fate == "shrunk":
+        kept = _core(mask, rng.uniform(0.4, 0.65))
+        _clear(canvas, wide, mask & ~kept)
+        mask = kept
+    if fate == "grown":
+        mask = _grown(canvas, wide, mask, lesion, rng.uniform(*_GROWTH))
+        canvas.lesion_labels[wide][mask] = lesion.id
+    canvas.paint(wide, mask, canvas.add(_changed_material(before, fate, rng)))
+
+
+def _changed_material(before: Material, fate: Fate, rng: np.random.Generator) -> Material:
+    """Return what a lesion is made of after its fate."""
+    adc = before.adc_um2_per_s
+    if fate in ("treated", "shrunk"):
+        least, most = (1.5, 2.2) if fate == "treated" else (1.15, 1.7)
+        return replace(before, adc_um2_per_s=min(adc * rng.uniform(least, most), 2300.0))
+    if fate == "fat_returned":
+        fat = rng.uniform(0.45, 0.8)
+        return replace(before, fat_fraction=fat, adc_um2_per_s=float(rng.uniform(350, 550)))
+    if fate == "reactivated":
+        return replace(before, fat_fraction=0.05, adc_um2_per_s=float(rng.uniform(700, 950)))
+    return replace(before, adc_um2_per_s=float(adc * np.exp(rng.normal(0, 0.03))))
+
+
+def _mean_material(canvas: PaintedBody, box: Box, mask: Mask) -> Material:
+    rows = canvas.material[box][mask].astype(np.intp) - FIRST_LESION_ROW
+    used, counts = np.unique(rows[rows >= 0], return_counts=True)
+    names = Material.__dataclass_fields__
+    return Material(
+        **{
+            name: float(np.average([getattr(canvas.materials[r], name) for r in used], weights=counts))
+            for name in names
+        }
+    )
+
+
+def _widened(box: Box, canvas: PaintedBody, *, by_mm: float) -> Box:
+    margin = int(np.ceil(by_mm / canvas.spacing_mm))
+    i, j, k = (
+        slice(max(side.start - margin, 0), min(side.stop + margin, n))
+        for side, n in zip(box, canvas.material.shape, strict=True)
+    )
+    return i, j, k
+
+
+def _clear(canvas: PaintedBody, box: Box, mask: Mask) -> None:
+    """Give voxels back what lies nearest in the same tissue of the same bone."""
+    if not mask.any():
+        return
+    anatomy, labels = canvas.anatomy, canvas.lesion_labels[box]
+    kind = anatomy.tissue[box].astype(np.int32) * 256 + anatomy.bone[box]
+    material = canvas.material[box]
+    for value in np.unique(kind[mask]):
+        wanted = mask & (kind == value)
+        free = (kind == value) & (labels == 0) & (material < FIRST_LESION_ROW)
+        free = free if free.any() else (labels == 0) & ~mask
+        nearest = ndimage.distance_transform_edt(~free, return_distances=False, return_indices=True)
+        i, j, k = np.asarray(nearest)[:, wanted]
+        material[wanted] = material[i, j, k]
+    labels[mask] = 0
+
+
+def _core(mask: Mask, ratio: float) -> Mask:
+    """Return the inner part of a mask, its volume smaller by about the cube of a ratio of diameters."""
+    depth = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1, 1:-1]
+    deepest = np.array(np.unravel_index(int(np.argmax(depth)), mask.shape))
+    points = np.argwhere(mask)
+    distance = np.linalg.norm(points - deepest, axis=1)
+    wanted = max(1, round(len(points) * ratio**3))
+    core = np.zeros_like(mask)
+    core[tuple(points[np.argsort(distance, kind="stable")[:wanted]].T)] = True
+    return connected_to(core, tuple(int(index) for index in deepest))
+
+
+def _grown(canvas: PaintedBody, box: Box, mask: Mask, lesion: LesionTruth, ratio: float) -> Mask:
+    """Return a mask grown to about a ratio of diameters, through bone first, then through soft tissue."""
+    anatomy = canvas.anatomy
+    is_bone = anatomy.bone[box] == lesion.bone
+    allowed = is_bone | np.isin(anatomy.tissue[box], SOFT_TISSUE)
+    allowed &= (canvas.lesion_labels[box] == 0) | mask
+    distance = np.asarray(ndimage.distance_transform_edt(~mask))
+    reach = max(ratio - 1.0, 5.0 / lesion.longest_diameter_mm) * lesion.longest_diameter_mm / 2
+    resistance = np.where(is_bone, 1.0, 1.6)
+    grown = mask | (allowed & (distance * resistance <= reach / canvas.spacing_mm))
+    seed = np.argwhere(mask)[0]
+    return connected_to(grown, tuple(int(index) for index in seed))
+
+
+def _add_lesions(
+    canvas: PaintedBody, rng: np.random.Generator, known: int, count: int
+) -> tuple[LesionTruth, ...]:
+    """Paint new lesions into free marrow of the axial skeleton and the proximal limbs."""
+    is_free = (canvas.material >= TISSUE_ROWS) & (canvas.material < FIRST_LESION_ROW)
+    places = np.flatnonzero(is_free & (canvas.anatomy.bone < 90))
+    added: list[LesionTruth] = []
+    for _ in range(8 * count):
+        if len(added) == count or not places.size:
+            break
+        centre = np.array(np.unravel_index(places[rng.integers(places.size)], is_free.shape))
+        lesion = _add_lesion(canvas, centre, known + len(added) + 1, rng)
+        added += [lesion] if lesion else []
+    return tuple(added)
+
+
+def _add_lesion(
+    canvas: PaintedBody, centre: npt.NDArray[np.integer], lesion_id: int, rng: np.random.Generator
+) -> LesionTruth | None:
+    from marrowmap.data.simulate.labels import regions_of_bones
+    from marrowmap.data.skeleton import Region
+
+    bone = bone_at(canvas, centre)
+    diameter = float(rng.uniform(*_NEW_DIAMETER_MM))
+    box, distance = irregular_blob(centre, diameter, canvas, rng)
+    seed = tuple(int(c) - side.start for c, side in zip(centre, box, strict=True))
+    mask = connected_to(marrow_mask(canvas, box, distance < 1, bone), seed)
+    # A rib holds a sliver only: a new lesion is one that can be seen.
+    if mask.sum() * canvas.spacing_mm**3 < 150.0:
+        return None
+    adc = float(rng.uniform(650, 950))
+    material = Material(proton_density=1.0, t1_ms=970.0, t2_ms=51.0, fat_fraction=0.05, adc_um2_per_s=adc)
+    canvas.paint(box, mask, canvas.add(material))
+    canvas.lesion_labels[box][mask] = lesion_id
+    region = Region(int(regions_of_bones(np.array([bone], dtype=np.uint8))[0]))
+    return LesionTruth(
+        id=lesion_id,
+        kind="active",
+        region=region,
+        bone=bone,
+        volume_ml=float(mask.sum()) * canvas.spacing_mm**3 / 1000.0,
+        longest_diameter_mm=diameter,
+        centroid_ras_mm=(0.0, 0.0, 0.0),
+        adc_um2_per_s=material.adc_um2_per_s,
+        fat_fraction=material.fat_fraction,
+    )
+
+
+def _after(lesion: LesionTruth, fate: Fate, canvas: PaintedBody, table: MaterialTable) -> LesionTruth:
+    """Return the truth of a lesion that is still there; place and size are measured after repositioning."""
+    if fate == "unchanged":
+        return lesion
+    rows = canvas.material[canvas.lesion_labels == lesion.id]
+    adc, fat = float(table.adc_um2_per_s[rows].mean()), float(table.fat_fraction[rows].mean())
+    kind = "treated" if adc > _TREATED_ADC_UM2_PER_S else "active" if fate == "reactivated" else lesion.kind
+    return replace(lesion, adc_um2_per_s=adc, fat_fraction=fat, kind=kind)
+
+
+def _evolve_marrow(
+    canvas: PaintedBody, body: DiseasedBody, rng: np.random.Generator, course: Course
+) -> DiffuseGrade:
+    """Let diffuse infiltration follow the course; healthy background marrow stays as it is."""
+    grade = body.diffuse_grade
+    if grade == "none" or course in ("stable", "mixed"):
+        return grade
+    flat = np.flatnonzero((canvas.material >= TISSUE_ROWS) & (canvas.material < FIRST_LESION_ROW))
+    rows = canvas.material.reshape(-1)[flat]
+    fat, adc = body.table.fat_fraction[rows], body.table.adc_um2_per_s[rows]
+    if course == "progressing":
+        state = MarrowState(
+            flat=flat,
+            voxels=np.empty((3, 0), dtype=np.int32),
+            bone=canvas.anatomy.bone.reshape(-1)[flat],
+            fat_fraction=fat,
+            adc_um2_per_s=adc,
+        )
+        share = np.full(fat.shape, rng.uniform(0.6, 0.85), dtype=np.float32)
+        state = infiltrated(state, share, adc_um2_per_s=float(rng.uniform(750, 850)))
+        fat, adc, grade = state.fat_fraction, state.adc_um2_per_s, "severe"
+    elif rng.random() < 0.4:  # early: cells die, water moves, no fat yet
+        fat, adc = fat + np.float32(0.05), adc * np.float32(rng.uniform(1.45, 1.7))
+    else:
+        fat = fat + (np.float32(rng.uniform(0.5, 0.62)) - fat).clip(0.0) * np.float32(rng.uniform(0.75, 1.0))
+        adc, grade = adc_of_healthy_marrow(fat), "none"
+    canvas.material.reshape(-1)[flat] = marrow_index(fat, adc)
+    return grade
