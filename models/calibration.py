@@ -200,13 +200,15 @@ def _shared(probabilities: Sequence[float], log_odds_sd: float) -> Distribution:
     if log_odds_sd <= 0.0 or not probabilities:
         return poisson_binomial(probabilities)
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    total = np.zeros(len(probabilities) + 1)
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        total += weight * poisson_binomial([_shifted(p, node * log_odds_sd) for p in probabilities])
-    return total
-
-
-def _shifted(probability: float, by_log_odds: float) -> float:
-    """Return a probability whose log-odds are shifted; 0 and 1 stay."""
-    odds = math.exp(by_log_odds)
-    return probability * odds / (1.0 - probability + probability * odds)
+    odds = np.exp(nodes * log_odds_sd)[:, None]
+    given = np.asarray(probabilities)[None, :]
+    shifted = given * odds / (1.0 - given + given * odds)
+    counts = np.zeros((NODES, len(probabilities) + 1))
+    counts[:, 0] = 1.0
+    for number in range(len(probabilities)):
+        chance = shifted[:, number, None]
+        counts[:, 1 : number + 2] = (
+            counts[:, 1 : number + 2] * (1.0 - chance) + counts[:, : number + 1] * chance
+        )
+        counts[:, 0] *= 1.0 - chance[:, 0]
+    return (weights / weights.sum()) @ counts

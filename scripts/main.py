@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train the network",
     "evaluate": "predictions against references",
     "export": "make a bundle of trained weights",
+    "calibrate": "what a bundle's probabilities are worth, from exams whose lesions are known",
     "serve": "the DICOM node: receive, infer, send back",
     "bench": "our speed against the usual way",
 }
