@@ -129,9 +129,9 @@ class LossSettings:
     lesion_dice: float = 1.0
     lesion_entropy: float = 1.0
     positive_weight: float = 2.0
-    hard_fraction: float = 0.002
+    hard_fraction: float = 0.005
     region_dice: float = 0.5
-    region_entropy: float = 0.5
+    region_entropy: float = 1.0
     region_stride: int = 2
 
 
