@@ -180,7 +180,7 @@ class _Spread:
 def _draw_spread(
     bone: Bone, diameter_mm: float, settings: DiseaseSettings, rng: np.random.Generator
 ) -> _Spread:
-    first, second, third = rng.random(3)
+    first, second, third = rng.random(3).tolist()
     into_canal = bone in _VERTEBRAE and diameter_mm >= 12 and third < settings.epidural_share
     breaches = diameter_mm >= 10 and first < settings.breach_share
     grows_out = breaches and diameter_mm >= 14 and second < settings.paramedullary_share

@@ -204,8 +204,32 @@ def draw_arm_posture(person: Person, variants: Variants) -> Warp:
 
 
 def _turned(x: Points, z: Points, angle: Points) -> tuple[Points, Points]:
-    """Turn points outward and up about the origin of the coronal plane."""
+    """Turn points about the origin of a plane, from its first axis to its second."""
     return x * np.cos(angle) - z * np.sin(angle), x * np.sin(angle) + z * np.cos(angle)
+
+
+def _draw_lie(stature_mm: float, rng: np.random.Generator) -> Warp:
+    """Draw how a person lies: turned a little on the table, head nodded and turned, thighs apart."""
+    roll, tilt = np.deg2rad(rng.normal(0, (2.0, 1.5)))
+    nod, turn, lean = np.deg2rad(rng.normal(0, (5.0, 5.0, 3.0)))
+    apart = float(np.clip(rng.normal(0.01, 0.03), -0.03, 0.08))
+    neck = np.array([0.0, 0.0, 0.335 * stature_mm])
+
+    def lie(points: Points) -> Points:
+        x, y, z = (points - neck).T
+        share = np.clip(z / (0.06 * stature_mm), 0, 1)
+        share = share * share * (3 - 2 * share)
+        y, z = _turned(y, z, nod * share)
+        x, y = _turned(x, y, turn * share)
+        x, z = _turned(x, z, lean * share)
+        moved = np.stack([x, y, z], axis=1) + neck
+        below = np.maximum(-points[:, 2] - 0.01 * stature_mm, 0)
+        moved[:, 0] += apart * below * np.tanh(points[:, 0] / 30.0)
+        moved[:, 0], moved[:, 1] = _turned(moved[:, 0], moved[:, 1], np.full(len(points), roll))
+        moved[:, 0], moved[:, 2] = _turned(moved[:, 0], moved[:, 2], np.full(len(points), tilt))
+        return moved
+
+    return lie
 
 
 def draw_warp(person: Person, rng: np.random.Generator, *, strength_mm: float = 5.0) -> Warp:
@@ -226,9 +250,10 @@ def draw_warp(person: Person, rng: np.random.Generator, *, strength_mm: float = 
     heights = rng.normal(0, strength_mm * np.sqrt(2 / 10), size=(10, 3))
     stature = person.stature_mm
     turns = rng.uniform(0.6, 1.4)
+    lie = _draw_lie(stature, rng)
 
     def warp(points: Points) -> Points:
-        moved = points.copy()
+        moved = lie(points)
         for wave, phase, height in zip(waves, phases, heights, strict=True):
             along = points @ wave
             moved += np.sin(along[:, None] + phase) * height
