@@ -19,6 +19,7 @@ class RemoteStudy:
         uid: Study Instance UID.
         when: Study date and time as DICOM writes them, `YYYYMMDDhhmmss`; the time may be absent.
         birth_date: Of its patient, `YYYYMMDD` or empty.
+        description: Study Description; empty where the archive does not say.
         modalities: Its modalities; empty where the archive does not say.
         instances: Number of its instances; None where the archive does not say.
     """
@@ -26,6 +27,7 @@ class RemoteStudy:
     uid: str
     when: str
     birth_date: str
+    description: str
     modalities: frozenset[str]
     instances: int | None
 

@@ -65,8 +65,6 @@ class ReceiveSettings:
         tls: Certificates; None for plain connections.
         quiet_s: A study is complete when nothing of it has arrived for so long. Short (3 s) where an
             archive pushes whole studies, longer than the pause between series where a scanner sends.
-        is_synced: Wait for the disk before an instance is acknowledged, so that not even a power cut
-            loses it: 5 to 10 ms an instance.
     """
 
     calling_ae_titles: tuple[str, ...]
@@ -75,7 +73,6 @@ class ReceiveSettings:
     port: int = 11112
     tls: TlsSettings | None = None
     quiet_s: float = 60.0
-    is_synced: bool = True
 
     def __post_init__(self) -> None:
         """Refuse an empty list of senders, wrong titles and ports.
@@ -221,6 +218,8 @@ class NodeSettings:
         keep: What stays on disk.
         limits: What a peer may ask of us.
         status_port: Port of the status page, on loopback only; 0 takes a free one.
+        is_synced: Wait for the disk before anything is acknowledged, so that not even a power cut loses
+            it: 5 to 10 ms an instance.
     """
 
     folder: Path
@@ -233,6 +232,7 @@ class NodeSettings:
     keep: KeepSettings = field(default_factory=KeepSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     status_port: int = 8750
+    is_synced: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a node that nothing could reach, and names that point nowhere.

@@ -1,4 +1,4 @@
-"""What the node must not forget: one SQLite file, every change in a transaction that reaches the disk."""
+"""What the node must not forget: one SQLite file, every change in a transaction."""
 
 from __future__ import annotations
 
@@ -55,13 +55,17 @@ CREATE TABLE IF NOT EXISTS seen (
 class Database:
     """The file, and a connection of its own for every thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_synced: bool = True) -> None:
         """Open or make the file.
+
+        Args:
+            path: The file.
+            is_synced: Wait for the disk after every change. False outlives a crash, but not a power cut.
 
         Raises:
             NodeError: If it is damaged, or of another version.
         """
-        self.path = path
+        self.path, self._is_synced = path, is_synced
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -104,7 +108,7 @@ class Database:
                 self.path, timeout=60.0, isolation_level=None, check_same_thread=False
             )
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._is_synced else 'NORMAL'}")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
             with self._lock:

@@ -21,6 +21,8 @@ Answer = dict[str, Any]
 
 #: Below this a request goes out in one piece: not every archive understands a chunked one.
 _ONE_PIECE = 1 << 31
+#: A series is read in such pieces.
+_READ_BYTES = 1 << 20
 _ANY_SYNTAX = (("application/dicom", "*"),)
 
 
@@ -56,7 +58,10 @@ class WebArchive:
     ) -> list[RemoteStudy]:
         """Return the studies that match; with a patient's identifier, of exactly this patient."""
         client = self._client()
-        fields = ["ModalitiesInStudy", "NumberOfStudyRelatedInstances", "PatientBirthDate", "StudyTime"]
+        fields = [
+            "ModalitiesInStudy", "NumberOfStudyRelatedInstances", "PatientBirthDate", "StudyTime",
+            "StudyDescription",
+        ]  # fmt: skip
         answers = self._asked(
             lambda: client.search_for_studies(
                 search_filters=filters, fields=fields, limit=limit, offset=offset or None
@@ -69,6 +74,7 @@ class WebArchive:
     def fetch(self, study_uid: str, accept: Accept) -> None:
         """Fetch the MR instances of a study by WADO-RS, series by series."""
         client = self._client()
+        client.set_chunk_size(_READ_BYTES)
         for uid in (_value(answer, "0020000E") for answer in self._mr_series(study_uid)):
             stream = self._asked(
                 lambda uid=uid: iter(client.iter_series(study_uid, uid, media_types=_ANY_SYNTAX))
@@ -143,6 +149,7 @@ def _remote_study(answer: Answer) -> RemoteStudy:
         uid=_value(answer, "0020000D"),
         when=_value(answer, "00080020") + _value(answer, "00080030").partition(".")[0],
         birth_date=_value(answer, "00100030"),
+        description=_value(answer, "00081030"),
         modalities=frozenset(modalities),
         instances=int(count) if count else None,
     )

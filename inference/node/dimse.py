@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from pynetdicom.sop_class import (  # pyright: ignore[reportMissingTypeStubs]
     StudyRootQueryRetrieveInformationModelGet,  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,  # type: ignore[attr-defined]
 )
+from pynetdicom.transport import AssociationSocket
 
 from marrowmap.data.errors import ArchiveError
 from marrowmap.inference.node.archive import Accept, RemoteStudy
@@ -33,11 +35,75 @@ _PENDING = (0xFF00, 0xFF01)
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def send_at_once(event: Event) -> None:
+def on_open(event: Event) -> None:
     """Switch Nagle's algorithm off on a new connection."""
-    transport = event.assoc.dul.socket
+    transport: Any = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.setsockopt(*NO_DELAY)
+        transport.raw_socket = transport.socket
+
+
+def on_close(event: Event) -> None:
+    """Close what pynetdicom leaves open where the peer was the first to go."""
+    raw_socket = getattr(event.assoc.dul.socket, "raw_socket", None)
+    if raw_socket is not None:
+        raw_socket.close()
+
+
+#: Both sides of every connection want these.
+CONNECTION_HANDLERS: list[Any] = [(evt.EVT_CONN_OPEN, on_open), (evt.EVT_CONN_CLOSE, on_close)]
+
+
+class Caller(AE):
+    """An application entity that calls, and leaves no socket open where nobody answers."""
+
+    raw_socket: socket.socket | None = None
+
+    def _create_socket(self, *arguments: Any) -> AssociationSocket:
+        made = super()._create_socket(*arguments)
+        self.raw_socket = made.socket
+        return made
+
+    def hang_up(self) -> None:
+        """Close what is still open."""
+        if self.raw_socket is not None:
+            self.raw_socket.close()
+
+
+class Turn(threading.Event):
+    """Whose turn it is to read answers: ours, or that of the association's own thread.
+
+    pynetdicom's flag for this has a race: its thread may still be on its way through a turn that has
+    ended, takes the answer that we wait for, and we wait until the timeout. It happens about once in a
+    hundred messages on a busy machine.
+    """
+
+    def __init__(self, association: Association) -> None:
+        """Take the place of the association's flag."""
+        super().__init__()
+        self._association = association
+        self._has_stopped, self._lock = threading.Event(), threading.Lock()
+        before, association._reactor_checkpoint = association._reactor_checkpoint, self
+        before.set()
+
+    def ours(self) -> None:
+        """Return when the other thread has stopped for certain, or has ended."""
+        self.clear()
+        while not self._has_stopped.wait(0.02) and self._association.is_alive():
+            pass
+
+    def set(self) -> None:
+        """Let the other thread go on."""
+        with self._lock:
+            self._has_stopped.clear()
+            super().set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Stop the other thread, which calls this, until it may go on."""
+        with self._lock:
+            if not self.is_set():
+                self._has_stopped.set()
+        return super().wait(timeout)
 
 
 class DimseArchive:
@@ -58,8 +124,9 @@ class DimseArchive:
         """Store files by C-STORE, yielding each when the archive has it."""
         kinds = {path: _kind(path) for path in paths}
         contexts = [build_context(*kind) for kind in dict.fromkeys(kinds.values())]
-        with self._association(contexts) as association:
+        with self._association(contexts) as (association, turn):
             for path, (sop_class, _) in kinds.items():
+                turn.ours()
                 try:
                     status = association.send_c_store(path)
                 except (ValueError, RuntimeError):
@@ -79,7 +146,8 @@ class DimseArchive:
             setattr(query, keyword, "")
         query.ModalitiesInStudy = query.NumberOfStudyRelatedInstances = None
         model = StudyRootQueryRetrieveInformationModelFind
-        with self._association([build_context(model)]) as association:
+        with self._association([build_context(model)]) as (association, turn):
+            turn.ours()
             answers = self._answers(association.send_c_find(query, model))
         # An archive that matches loosely must not bring another patient's exam.
         same = [
@@ -105,7 +173,8 @@ class DimseArchive:
         model = StudyRootQueryRetrieveInformationModelGet
         contexts = [build_context(model), *(build_context(uid) for uid in sorted(SOURCE_CLASSES))]
         roles = [build_role(uid, scp_role=True) for uid in sorted(SOURCE_CLASSES)]
-        with self._association(contexts, roles, [(evt.EVT_C_STORE, on_store)]) as association:
+        with self._association(contexts, roles, [(evt.EVT_C_STORE, on_store)]) as (association, turn):
+            turn.ours()
             self._answers(association.send_c_get(query, model))
 
     def _fetch_by_move(self, query: Dataset) -> None:
@@ -114,21 +183,22 @@ class DimseArchive:
         model = StudyRootQueryRetrieveInformationModelMove
         with (
             self._intake.expecting(query.StudyInstanceUID),
-            self._association([build_context(model)]) as association,
+            self._association([build_context(model)]) as (association, turn),
         ):
+            turn.ours()
             self._answers(association.send_c_move(query, self._own, model))
 
     @contextmanager
     def _association(
         self, contexts: list[Any], roles: list[Any] | None = None, handlers: list[Any] | None = None
-    ) -> Iterator[Association]:
+    ) -> Iterator[tuple[Association, Turn]]:
         """Associate for a block.
 
         Raises:
             ArchiveError: If the archive is not there or will not have us.
         """
         place = self._settings
-        ae = AE(self._own)
+        ae = Caller(self._own)
         ae.connection_timeout = min(10.0, place.timeout_s)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = place.timeout_s
         tls = (self._tls, (place.tls and place.tls.peer_name) or place.host) if self._tls else None
@@ -139,15 +209,19 @@ class DimseArchive:
             ae_title=place.ae_title,
             ext_neg=roles,
             tls_args=tls,
-            evt_handlers=[(evt.EVT_CONN_OPEN, send_at_once), *(handlers or [])],
+            evt_handlers=[*CONNECTION_HANDLERS, *(handlers or [])],
         )
         if not association.is_established:
+            ae.hang_up()
             why = "refuses the association" if association.is_rejected else "does not answer"
             raise ArchiveError(f"{place.ae_title} at {place.host}:{place.port} {why}")
+        turn = Turn(association)
         try:
-            yield association
+            yield association, turn
         finally:
+            turn.ours()
             association.release()
+            ae.hang_up()
 
     @staticmethod
     def _answers(responses: Any) -> list[Dataset]:
@@ -183,6 +257,7 @@ def _remote_study(answer: Dataset) -> RemoteStudy:
         uid=str(answer.StudyInstanceUID),
         when=str(answer.get("StudyDate") or "") + str(answer.get("StudyTime") or "").partition(".")[0],
         birth_date=str(answer.get("PatientBirthDate") or ""),
+        description="",
         modalities=frozenset([modalities] if isinstance(modalities, str) else modalities),
         instances=int(count) if count not in (None, "") else None,
     )

@@ -101,12 +101,13 @@ class Intake:
         #: Studies fetched by C-MOVE, which come in by the same door as those that are sent.
         self._expected: set[str] = set()
 
-    def accept(self, arrival: Arrival, *, is_prior: bool = False) -> Outcome:
+    def accept(self, arrival: Arrival, *, opens: bool = True) -> Outcome:
         """Take an instance; on return it is safe.
 
         Args:
             arrival: The instance.
-            is_prior: It was fetched for comparison: its study is not queued for its own sake.
+            opens: Whether its study is to be queued when no more of it comes. Not so for an exam fetched
+                for comparison; and what the poller fetches is opened when it is all here.
 
         Raises:
             QuotaError: If there is no room for it.
@@ -114,8 +115,15 @@ class Intake:
         """
         if arrival.sop_class not in SOURCE_CLASSES:
             return Outcome.IGNORED
-        is_prior = is_prior or arrival.study_uid in self._expected
-        return self._keep(self.study(arrival.study_uid), arrival, is_open=not is_prior)
+        opens = opens and arrival.study_uid not in self._expected
+        return self._keep(self.study(arrival.study_uid), arrival, is_open=opens)
+
+    def open(self, study_uid: str, arrived: float) -> None:
+        """Let a study be queued of which the last instance came at a time (seconds since 1970)."""
+        with self._database.change() as connection:
+            connection.execute(
+                "UPDATE study SET arrived = ?, is_open = 1 WHERE uid = ?", (arrived, study_uid)
+            )
 
     @contextlib.contextmanager
     def expecting(self, study_uid: str) -> Iterator[None]:

@@ -41,7 +41,7 @@ MakeInference = Callable[[str], Inference]
 #: Below the node's folder: what opens the status page.
 TOKEN_FILE = "status-token"
 _KEEP_EVERY_S = 600.0
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.25
 
 
 class Node:
@@ -70,7 +70,7 @@ class Node:
         self.status: StatusServer | None = None
         self.receiver: Receiver | None = None
         self._lock = lock_folder(settings.folder)
-        self._database = Database(settings.folder / "queue.sqlite")
+        self._database = Database(settings.folder / "queue.sqlite", is_synced=settings.is_synced)
         self._quota = DiskQuota(settings.folder, settings.limits, used_bytes(self._database))
         self.intake = self._make_intake()
         self.queue = Queue(self._database, model, [archive.name for archive in settings.archives])
@@ -148,7 +148,7 @@ class Node:
             settings.folder / "studies",
             self._quota,
             settings.limits.instances_per_study,
-            is_synced=settings.receive.is_synced if settings.receive else True,
+            is_synced=settings.is_synced,
         )
         strays = intake.sweep()
         if strays:

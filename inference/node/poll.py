@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from marrowmap.data.errors import ArchiveError
 from marrowmap.inference.node.archive import RemoteStudy
@@ -56,8 +57,6 @@ class Poller:
         """Return the MR studies of the last days, page by page."""
         first = datetime.now() - timedelta(days=self._settings.days)
         filters = {"ModalitiesInStudy": "MR", "StudyDate": f"{first:%Y%m%d}-"}
-        if self._settings.study_description:
-            filters["StudyDescription"] = self._settings.study_description
         studies: dict[str, RemoteStudy] = {}
         for page in range(_MOST_PAGES):
             offset = page * self._settings.page
@@ -67,7 +66,9 @@ class Poller:
             # An archive that ignores the offset sends the same page for ever.
             if len(found) < self._settings.page or not fresh:
                 break
-        return list(studies.values())
+        # Matched here: Orthanc does not take the wildcard that an HTTP client writes as %2A.
+        wanted = (self._settings.study_description or "*").upper()
+        return [study for study in studies.values() if fnmatchcase(study.description.upper(), wanted)]
 
     def _is_due(self, study: RemoteStudy) -> bool:
         """Return whether a study has rested long enough since it last grew, and was not fetched since."""
@@ -86,12 +87,14 @@ class Poller:
         if count is None or count > self._intake.known(study.uid):
             logger.info("study %s: fetching it from the archive", alias)
             self._archive.fetch(study.uid, self._accept)
+        # Always, as the last process may have died just here; without new images there is no new job.
+        self._intake.open(study.uid, time.time() - self._quiet_s)
         with self._database.change() as connection:
             connection.execute("UPDATE seen SET is_fetched = 1 WHERE study_uid = ?", (study.uid,))
 
     def _accept(self, encoded: bytes) -> None:
         try:
-            outcome = self._intake.accept(read_arrival(encoded))
+            outcome = self._intake.accept(read_arrival(encoded), opens=False)
         except InstanceError as error:
             logger.warning("an instance of the archive was left out: %s", error)
         else:

@@ -115,7 +115,7 @@ class PriorFinder:
     def _accept(self, study_uid: str, encoded: bytes) -> None:
         arrival = read_arrival(encoded)
         if arrival.study_uid == study_uid:
-            self._intake.accept(arrival, is_prior=True)
+            self._intake.accept(arrival, opens=False)
 
 
 def read_exam_header(path: Path) -> ThisExam:

@@ -248,6 +248,8 @@ class Queue:
     def _enqueue(self, connection: sqlite3.Connection, study: int, *, is_prior: bool) -> None:
         """Make the job of what a study holds now, unless there is one; what it replaces is not sent."""
         now, sources = time.time(), _sources(connection, study)
+        if not sources:  # cleared away meanwhile
+            return
         key = (study, sources, self.model)
         if not is_prior:
             _supersede(connection, *key)
@@ -276,11 +278,10 @@ def _job(row: sqlite3.Row, attempts: int = 0) -> Job:
 
 
 def _sources(connection: sqlite3.Connection, study: int) -> str:
-    """Return a hash of which instances a study holds, whatever their order."""
-    rows = connection.execute(
-        "SELECT sop_uid FROM instance WHERE study = ? AND is_kept ORDER BY sop_uid", (study,)
-    )
-    return hashlib.sha256("\n".join(row["sop_uid"] for row in rows).encode()).hexdigest()
+    """Return a hash of which instances a study holds, whatever their order; empty where it holds none."""
+    sql = "SELECT sop_uid FROM instance WHERE study = ? AND is_kept ORDER BY sop_uid"
+    uids = [row["sop_uid"] for row in connection.execute(sql, (study,))]
+    return hashlib.sha256("\n".join(uids).encode()).hexdigest() if uids else ""
 
 
 def _supersede(connection: sqlite3.Connection, study: int, sources: str, model: str) -> None:

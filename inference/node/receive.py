@@ -31,7 +31,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from marrowmap.data.errors import NodeError
 from marrowmap.inference.node.config import LOOPBACK, LimitSettings, ReceiveSettings
-from marrowmap.inference.node.dimse import SUCCESS, send_at_once
+from marrowmap.inference.node.dimse import CONNECTION_HANDLERS, SUCCESS
 from marrowmap.inference.node.intake import InstanceError, Intake, Outcome, read_arrival
 from marrowmap.inference.node.limits import QuotaError, RateLimit
 from marrowmap.inference.node.metrics import Metrics
@@ -46,6 +46,10 @@ _COMPRESSED = (JPEG2000Lossless, JPEGLSLossless, JPEGLosslessSV1, JPEGLossless, 
 _OUT_OF_RESOURCES, _NOT_WHAT_IT_SAYS, _CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 #: The largest message part we ask for (bytes), and the largest we read: an association request may be larger.
 _PDU_BYTES, _LARGEST_PDU_BYTES = 131_072, 1_048_576
+
+
+#: A peer that has not asked for an association by then holds its place no longer (s).
+_SAY_WHO_YOU_ARE_S = 15.0
 
 
 class Receiver:
@@ -70,7 +74,7 @@ class Receiver:
                 (settings.host, settings.port),
                 ssl_context=context,
                 evt_handlers=[
-                    (evt.EVT_CONN_OPEN, send_at_once),
+                    *CONNECTION_HANDLERS,
                     (evt.EVT_C_ECHO, lambda _: SUCCESS),
                     (evt.EVT_C_STORE, self._on_store),
                     (evt.EVT_REJECTED, self._on_reject),
@@ -188,7 +192,7 @@ class _Handler(RequestHandler):
         transport = association.dul.socket
         assert transport is not None
         assert isinstance(self.server, _Server)
-        reader = _BoundedReader(transport, int(self.server.limits.instance_mb * 1e6))
+        reader = _BoundedReader(association, int(self.server.limits.instance_mb * 1e6))
         transport.recv = reader.recv
         return association
 
@@ -196,8 +200,8 @@ class _Handler(RequestHandler):
 class _BoundedReader:
     """Reads for an association, but never more than one instance may have, and in large pieces."""
 
-    def __init__(self, transport: Any, most_bytes: int) -> None:
-        self._transport, self._most, self._read = transport, most_bytes, 0
+    def __init__(self, association: Association, most_bytes: int) -> None:
+        self._association, self._most, self._read = association, most_bytes, 0
 
     def start_over(self) -> None:
         """A message is complete; count the next from nothing."""
@@ -209,14 +213,25 @@ class _BoundedReader:
         Raises:
             OSError: If the peer sends more than it may: the connection is closed.
         """
-        self._read += nr_bytes
-        if nr_bytes > _LARGEST_PDU_BYTES or self._read > self._most + _LARGEST_PDU_BYTES:
+        data = bytearray()
+        try:
+            data = self._checked(nr_bytes)
+        finally:
+            if len(data) < nr_bytes and self._association.requestor.primitive is None:
+                # Gone before it said who it is: pynetdicom would hold a place for it until the timeout.
+                self._association.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+        return data
+
+    def _checked(self, length: int) -> bytearray:
+        self._read += length
+        if length > _LARGEST_PDU_BYTES or self._read > self._most + _LARGEST_PDU_BYTES:
             logger.warning("a connection was cut: more bytes than limits.instance_mb allows")
             raise OSError("too large")
-        data = bytearray(nr_bytes)
+        transport: Any = self._association.dul.socket
+        data = bytearray(length)
         view, have = memoryview(data), 0
-        while have < nr_bytes:
-            got = self._transport.socket.recv_into(view[have:])
+        while have < length:
+            got = transport.socket.recv_into(view[have:])
             if not got:
                 return data[:have]
             have += got
@@ -236,7 +251,8 @@ def _entity(settings: ReceiveSettings, limits: LimitSettings) -> AE:
     ae.require_calling_aet = list(settings.calling_ae_titles)
     ae.maximum_associations = limits.associations
     ae.maximum_pdu_size = _PDU_BYTES
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = limits.idle_s
+    ae.dimse_timeout = ae.network_timeout = limits.idle_s
+    ae.acse_timeout = min(_SAY_WHO_YOU_ARE_S, limits.idle_s)
     syntaxes = transfer_syntaxes()
     for context in AllStoragePresentationContexts:
         if context.abstract_syntax:
