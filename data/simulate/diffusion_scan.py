@@ -46,7 +46,7 @@ def diffusion_stations(scan: Scan) -> Iterator[Acquisition]:
 
 def _averages(scan: Scan) -> int:
     """Return how many magnitude images are averaged: more keep the noise floor of a shorter scan."""
-    return 1 + int(np.ceil(2 * scan.scanner.effects.of(Effect.NOISE_FLOOR)))
+    return 1 + round(1.6 * scan.scanner.effects.of(Effect.NOISE_FLOOR))
 
 
 def _deepest_noise(scan: Scan) -> float:

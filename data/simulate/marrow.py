@@ -162,7 +162,7 @@ def marrow_table(rng: np.random.Generator) -> MaterialTable:
     return MaterialTable(
         proton_density=density.astype(np.float32),
         t1_ms=np.full(fat.shape, 970 * t1, dtype=np.float32),
-        t2_ms=((43 + 5 * cellular) * t2).astype(np.float32),
+        t2_ms=((44 + 4 * cellular) * t2).astype(np.float32),
         fat_fraction=fat,
         adc_um2_per_s=adc,
         flow=np.ones_like(fat),

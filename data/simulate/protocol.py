@@ -117,7 +117,7 @@ def draw_scanner_settings(
         b_values_s_per_mm2=(50.0, float(rng.choice([800.0, 900.0, 900.0, 1000.0]))),
         middle_b_values_s_per_mm2=middle,
         coronal_snr=float(rng.uniform(18, 38)),
-        diffusion_snr=float(rng.uniform(4.5, 10)),
+        diffusion_snr=float(rng.uniform(5.5, 11)),
         gain_spread=float(rng.uniform(0.02, 0.18)),
         bias_spread=float(rng.uniform(0.04, 0.13)),
         diffusion_shift_mm=float(rng.uniform(0.3, 1.8)),

@@ -82,7 +82,7 @@ def draw_signal_settings(
         stir_repetition_ms=float(rng.uniform(4000, 6500)),
         stir_echo_ms=float(rng.uniform(38, 62)),
         diffusion_repetition_ms=float(rng.uniform(5500, 9000)),
-        diffusion_echo_ms=float(rng.uniform(62, 80)),
+        diffusion_echo_ms=float(rng.uniform(66, 82)),
         fat_null_error=float(rng.normal(0, 0.03)),
         fat_residual=float(abs(rng.normal(0, 0.015))),
         dixon_flip_deg=float(rng.uniform(4, 11)),

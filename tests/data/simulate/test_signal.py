@@ -35,7 +35,7 @@ def marrow(fat_fraction: float, adc_um2_per_s: float | None = None) -> Material:
     return Material(
         proton_density=float(table.proton_density[row]),
         t1_ms=970,
-        t2_ms=float(np.interp(adc, (550, 800), (43, 48))),
+        t2_ms=float(np.interp(adc, (550, 800), (44, 48))),
         fat_fraction=fat_fraction,
         adc_um2_per_s=adc,
     )
