@@ -1,0 +1,1 @@
+"""Findings as DICOM objects: segmentations, structured report, document, projection, maps, structure set."""

@@ -1,0 +1,308 @@
+"""The report as a PDF: for the archive, for print, for whoever opens no HTML.
+
+The same words and numbers as the page, without its viewer. Fonts are embedded; the name of a person
+stands nowhere, as in the page.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from marrowmap.data.errors import ReportFileError
+from marrowmap.inference.report import page_words, words
+from marrowmap.inference.report.report_json import REPORT_FILE
+from marrowmap.inference.report.tables import lesions_by_volume
+from marrowmap.inference.report.words_catalog import ENGLISH, Words
+
+if TYPE_CHECKING:
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfgen.canvas import Canvas
+    from reportlab.platypus import Flowable, SimpleDocTemplate
+
+Report = Mapping[str, Any]
+
+PDF_FILE = "report.pdf"
+FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
+#: Points; A4 is 595 x 842.
+MARGIN, PAD, MIP_HEIGHT = 42.0, 6.0, 440.0
+#: What is left of A4 between margins and padding.
+WIDTH = 499.0
+INK, FAINT, RULE, ALERT, NOTICE = "#1a1a1a", "#5a5a5a", "#c8c8c8", "#b00020", "#8a5a00"
+COLOURS = "Outlines: red certain, orange equivocal, blue suspected benign or rejected."
+LESION_COLUMNS = (
+    ("Lesion", 34.0),
+    ("Region", 112.0),
+    ("Longest (mm)", 66.0),
+    ("Across (mm)", 50.0),
+    ("Volume (ml)", 50.0),
+    ("ADC (µm²/s)", 54.0),
+    ("Probability", 52.0),
+    ("Judged", 81.0),
+)
+
+
+def report_pdf(report: Report, mip_png: bytes, said: Words = ENGLISH) -> bytes:
+    """Return the whole document.
+
+    Args:
+        report: A report that follows the schema.
+        mip_png: The projection with outlines, as `mip.png`.
+        said: The language.
+    """
+    from reportlab.platypus import SimpleDocTemplate
+
+    _embed_fonts()
+    buffer = io.BytesIO()
+    document = SimpleDocTemplate(
+        buffer,
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
+        topMargin=MARGIN,
+        bottomMargin=MARGIN + 22,
+        title=said("Whole-body MRI: marrow findings"),
+        author="marrowmap",
+        subject=said(words.RESEARCH_USE),
+        lang=said.language,
+    )
+    foot = partial(_foot, text=f"{said(words.RESEARCH_USE)} {_signature(report, said)}")
+    document.build(_story(report, mip_png, document, said), onFirstPage=foot, onLaterPages=foot)
+    return buffer.getvalue()
+
+
+def write_pdf(folder: Path, report: Report, said: Words = ENGLISH) -> None:
+    """Write `report.pdf` beside the report's `mip.png`.
+
+    Raises:
+        ReportFileError: If the projection is missing.
+    """
+    mip = folder / "mip.png"
+    if not mip.is_file():
+        raise ReportFileError(f"need mip.png beside {REPORT_FILE}; name the output folder of `infer`")
+    (folder / PDF_FILE).write_bytes(report_pdf(report, mip.read_bytes(), said))
+
+
+def _story(report: Report, mip_png: bytes, document: SimpleDocTemplate, said: Words) -> list[Flowable]:
+    """Return the parts of the document in order."""
+    from reportlab.platypus import PageBreak, Spacer
+
+    study = report["study"]
+    day = f"{said('Study of')} {study['study_date']}" if study["study_date"] else said("Study without a date")
+    return [
+        _text(said("Whole-body MRI: marrow findings"), "title"),
+        _text(" · ".join(filter(None, (day, study["study_instance_uid"]))), "faint"),
+        _text(words.headline(report, said), "headline"),
+        *_notice_lines(report, said),
+        _figures(report, said),
+        Spacer(0, 8),
+        _projection(mip_png, document.width - 2 * PAD),
+        _text(said(COLOURS), "faint"),
+        PageBreak(),
+        _text(said("Lesions"), "section"),
+        _lesions(report, said),
+        *_further(report, said),
+        _text(said("Burden by region"), "section"),
+        _regions(report, said),
+        _text(said("Rules"), "section"),
+        *_rules(report, said),
+        _text(said("How this was made"), "section"),
+        *_provenance(report, said),
+    ]
+
+
+def _notice_lines(report: Report, said: Words) -> list[Flowable]:
+    """Return alerts and what is missing, one line each."""
+    return [
+        _text(f"<b>{escape(str(notice['title']))}:</b> {escape(str(notice['text']))}", style, is_markup=True)
+        for notice in page_words.notices(report, said)
+        for style in ("alert" if notice["level"] == "alert" else "notice",)
+    ]
+
+
+def _figures(report: Report, said: Words) -> Flowable:
+    """Return the key figures side by side."""
+    figures = page_words.key_figures(report, said)
+    rows = [
+        [_text(figure["label"], "faint") for figure in figures],
+        [_text(f"{figure['value']} {figure['unit']}".strip(), "figure") for figure in figures],
+        [_text(figure["note"], "faint") for figure in figures],
+    ]
+    return _table(rows, [WIDTH / len(figures)] * len(figures), has_head=False)
+
+
+def _projection(mip_png: bytes, width: float) -> Flowable:
+    """Return the picture, as large as the page allows."""
+    from reportlab.lib.utils import ImageReader
+    from reportlab.platypus import Image
+
+    columns, rows = ImageReader(io.BytesIO(mip_png)).getSize()
+    scale = min(width / columns, MIP_HEIGHT / rows)
+    return Image(io.BytesIO(mip_png), width=columns * scale, height=rows * scale)
+
+
+def _lesions(report: Report, said: Words) -> Flowable:
+    """Return the lesion table, largest first, or the sentence that there is none."""
+    lesions = lesions_by_volume(report)
+    if not lesions:
+        return _text(words.headline(report, said), "body")
+    head = [_text(said(name), "faint") for name, _ in LESION_COLUMNS]
+    return _table(
+        [head, *(_lesion_row(lesion, said) for lesion in lesions)], [width for _, width in LESION_COLUMNS]
+    )
+
+
+def _lesion_row(lesion: Mapping[str, Any], said: Words) -> list[Flowable]:
+    texts = page_words.lesion_texts(lesion, said)
+    judged = ", ".join(filter(None, (texts["certainty"], texts["status"], texts["benign"])))
+    cells = (
+        lesion["id"],
+        texts["region"],
+        texts["diameter"],
+        texts["perpendicular"],
+        texts["volume"],
+        texts["adc"],
+        texts["probability"],
+        judged,
+    )
+    return [_text(str(cell), "cell") for cell in cells]
+
+
+def _further(report: Report, said: Words) -> list[Flowable]:
+    """Return what follows from the lesions: biopsy candidates, and the response where exams were compared."""
+    lines = page_words.biopsy_lines(report, said)
+    biopsy = [_text(said("For the team to discuss for biopsy"), "section")] if lines else []
+    category = (report["response"] or {}).get("patient")
+    response = [_text(said("Response"), "section")] if category is not None else []
+    answer = [_text(words.number_words(category, said), "body")] if category is not None else []
+    return [*biopsy, *(_text(line, "body") for line in lines), *response, *answer]
+
+
+def _regions(report: Report, said: Words) -> Flowable:
+    """Return lesions, volume and share of every region; what was not imaged says so."""
+    names = ("Region", "Lesions", "Volume (ml)", "Part of the marrow", "Coverage")
+    rows = [[_text(said(name), "faint") for name in names]]
+    for row in page_words.region_rows(report, said):
+        cells = (row["label"], row["count"], row["volume"], row["fraction"], row["coverage"])
+        rows.append([_text(str(cell), "cell") for cell in cells])
+    return _table(rows, [170.0, 60.0, 75.0, 90.0, 104.0])
+
+
+def _rules(report: Report, said: Words) -> list[Flowable]:
+    """Return each rule with its value, what it rests on, what is missing, and its source."""
+    parts: list[Flowable] = []
+    for card in page_words.stage_cards(report, said):
+        bars = ", ".join(f"{bar['label']}: {bar['percent']}" for bar in card["bars"])
+        status = card["status"] if card["class"] == "known" else ""
+        left = f"{said('still possible')}: {card['candidates']}" if card["candidates"] else ""
+        missing = f"{said('missing')}: {card['missing']}" if card["missing"] else ""
+        more = "; ".join(filter(None, (status, bars, left, missing, *card["warnings"])))
+        title = f"<b>{escape(card['title'])}: {escape(str(card['value']))}</b>"
+        parts.append(_text(f"{title} ({escape(more)})" if more else title, "body", is_markup=True))
+        parts.append(_text(f"{card['rule']}. {card['source']}", "faint"))
+    return parts
+
+
+def _provenance(report: Report, said: Words) -> list[Flowable]:
+    """Return weights, their hash, what they learnt from, and the limits."""
+    model, study = report["model"], report["study"]
+    found = page_words.sequence_list(report, said)
+    weights = f"{model['name']} {model['version']}, {model['engine']} ({model['device']})"
+    sentences = (
+        f"{said('Sequences')}: {found}",
+        f"{said('Weights')}: {weights}; sha256 {model['sha256']}",
+        f"{said('Trained on')}: {model['trained_on']}",
+        f"{said('Intended use')}: {model['intended_use']}",
+        said(str(report.get("limits") or words.RESEARCH_USE)),
+        *(() if "simulated" not in str(model["trained_on"]) else (said(words.SIMULATED_TRAINING),)),
+        *(() if study["study_instance_uid"] else (said("No DICOM objects: the study was not DICOM."),)),
+    )
+    return [_text(sentence, "body") for sentence in sentences]
+
+
+def _signature(report: Report, said: Words) -> str:
+    """Return whether a reader has signed."""
+    signed = (report.get("revision") or {}).get("signed_by")
+    if not signed:
+        return said("Preliminary: no reader has signed.")
+    return f"{said('Signed by')} {signed['name'].replace('^', ', ')}, {signed['organization']}."
+
+
+def _foot(canvas: Canvas, document: SimpleDocTemplate, *, text: str) -> None:
+    """Draw the foot of a page: what it may be used for, who signed, which page."""
+    from reportlab.lib.utils import simpleSplit
+
+    canvas.saveState()
+    canvas.setFont(FONT, 6.5)
+    canvas.setFillColor(FAINT)
+    left, right = document.leftMargin + PAD, document.leftMargin + document.width - PAD
+    for line, part in enumerate(simpleSplit(text, FONT, 6.5, right - left - 24)[:3]):
+        canvas.drawString(left, MARGIN + 8 - 8.5 * line, part)
+    canvas.drawRightString(right, MARGIN + 8, str(canvas.getPageNumber()))
+    canvas.restoreState()
+
+
+def _table(rows: list[list[Flowable]], widths: list[float], *, has_head: bool = True) -> Flowable:
+    """Return rows with thin lines; a long table repeats its head on every page."""
+    from reportlab.platypus import Table, TableStyle
+
+    lines = ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE)
+    tight = (("TOPPADDING", (0, 0), (-1, -1), 1.5), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5))
+    sides = (("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 2))
+    style = TableStyle([lines, *tight, *sides, ("VALIGN", (0, 0), (-1, -1), "TOP")])
+    return Table(rows, colWidths=widths, repeatRows=int(has_head), style=style, hAlign="LEFT")
+
+
+def _text(text: str, style: str, *, is_markup: bool = False) -> Flowable:
+    """Return a paragraph; text that is not ours is escaped."""
+    from reportlab.platypus import Paragraph
+
+    return Paragraph(text if is_markup else escape(str(text)), _styles()[style])
+
+
+@cache
+def _styles() -> dict[str, ParagraphStyle]:
+    """Return the paragraph styles by name."""
+    from reportlab.lib.colors import HexColor
+    from reportlab.lib.styles import ParagraphStyle
+
+    def style(name: str, size: float, colour: str = INK, font: str = FONT, **more: Any) -> ParagraphStyle:
+        return ParagraphStyle(
+            name, fontName=font, fontSize=size, leading=1.3 * size, textColor=HexColor(colour), **more
+        )
+
+    styles = (
+        style("title", 16, font=BOLD, spaceAfter=3),
+        style("headline", 11, font=BOLD, spaceBefore=8, spaceAfter=6),
+        style("section", 11, font=BOLD, spaceBefore=12, spaceAfter=4, keepWithNext=1),
+        style("figure", 12, font=BOLD),
+        style("body", 8, spaceAfter=2),
+        style("cell", 7.5),
+        style("faint", 7, FAINT, spaceAfter=2),
+        style("alert", 8, ALERT, spaceAfter=2),
+        style("notice", 8, NOTICE, spaceAfter=2),
+    )
+    return {made.name: made for made in styles}
+
+
+@cache
+def _embed_fonts() -> None:
+    """Register fonts that carry every letter of the report; matplotlib ships them under a free licence."""
+    from reportlab.lib.fonts import addMapping
+    from reportlab.pdfbase.pdfmetrics import registerFont
+    from reportlab.pdfbase.ttfonts import TTFont
+
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise ReportFileError(
+            "need the fonts of matplotlib for the PDF; install marrowmap with its requirements"
+        )
+    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    for name in (FONT, BOLD):
+        registerFont(TTFont(name, folder / f"{name}.ttf"))
+    addMapping(FONT, 0, 0, FONT)
+    addMapping(FONT, 1, 0, BOLD)
