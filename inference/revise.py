@@ -73,7 +73,7 @@ def recompute(
     """
     lesions = tuple(lesion_from_json(entry) for entry in report["lesions"])
     _refuse_unknown(decisions, lesions)
-    lesions = tuple(_decided(lesion, decisions.get(lesion.id)) for lesion in lesions)
+    lesions = tuple(decided(lesion, decisions.get(lesion.id)) for lesion in lesions)
     pattern = pattern_from_evidence(lesions, dict(report["pattern"]["evidence"]))
     coverage, femur_top = report["study"]["coverage"], femur_top_mm(maps.regions, maps.grid)
     before = report["burden"].get("fat_fraction") or {}
@@ -206,7 +206,8 @@ def _refuse_unknown(decisions: Mapping[int, Decision], lesions: tuple[Lesion, ..
         raise ReportFileError(f"no lesion {unknown[0]}: the report lists {found}; correct the ids")
 
 
-def _decided(lesion: Lesion, decision: Decision | None) -> Lesion:
+def decided(lesion: Lesion, decision: Decision | None) -> Lesion:
+    """Return a lesion after a reader's decision; None leaves it as it is."""
     if decision == "reject":
         return replace(lesion, certainty="rejected")
     if decision == "accept":

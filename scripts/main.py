@@ -20,6 +20,7 @@ COMMANDS = {
     "stage": "the clinical rules alone, on a findings file",
     "compare": "match the lesions of two exams; response category",
     "revise": "reject or accept lesions and recompute everything downstream",
+    "report": "write the page of an exam again, in English, French or German",
     "simulate": "simulated exams with their truth",
     "train": "train the network",
     "evaluate": "predictions against references",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
 from marrowmap.data.errors import SettingsError
+from marrowmap.inference.decisions import decisions_for
 from marrowmap.inference.revise import Decision, revise_folder
 
 
@@ -22,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         Exit code 0. Errors of the input are raised as `MarrowmapError`.
     """
     options = _parser().parse_args(arguments)
-    decisions = decisions_of(reject=options.reject, accept=options.accept)
+    saved = decisions_for(options.out, options.decisions) if options.decisions else {}
+    decisions = decisions_of(reject=options.reject, accept=options.accept, saved=saved)
     report = revise_folder(options.out, decisions)
     if options.json:
         print(json.dumps(report, indent=2))
@@ -36,12 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def decisions_of(*, reject: str, accept: str) -> dict[int, Decision]:
+def decisions_of(
+    *, reject: str, accept: str, saved: Mapping[int, Decision] | None = None
+) -> dict[int, Decision]:
     """Return the decision by lesion id.
 
     Args:
         reject: Ids with commas or spaces between them.
         accept: The same.
+        saved: From the file that the page saved; an id named here as well is decided as named here.
 
     Raises:
         SettingsError: If nothing is decided, an id is no number, or is both rejected and accepted.
@@ -50,9 +56,11 @@ def decisions_of(*, reject: str, accept: str) -> dict[int, Decision]:
     both = sorted(set(rejected) & set(accepted))
     if both:
         raise SettingsError(f"lesion {both[0]} is both rejected and accepted; name it once")
-    if not rejected and not accepted:
-        raise SettingsError("need a decision: --reject IDS or --accept IDS, such as --reject 3,5")
-    return {**dict.fromkeys(rejected, "reject"), **dict.fromkeys(accepted, "accept")}
+    if not rejected and not accepted and not saved:
+        raise SettingsError(
+            "need a decision: --reject IDS, --accept IDS or --decisions FILE, such as --reject 3,5"
+        )
+    return {**(saved or {}), **dict.fromkeys(rejected, "reject"), **dict.fromkeys(accepted, "accept")}
 
 
 def _ids(text: str) -> list[int]:
@@ -67,6 +75,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("out", type=Path, help="Folder that infer wrote.")
     parser.add_argument("--reject", type=str, default="", help="Lesion ids, such as 3,5.")
     parser.add_argument("--accept", type=str, default="", help="Lesion ids, such as 1,2.")
+    parser.add_argument("--decisions", type=Path, default=None, help="File saved from report.html.")
     parser.add_argument("--json", action="store_true", help="Print the whole report as JSON.")
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser

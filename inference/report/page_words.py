@@ -1,24 +1,30 @@
-"""The report's values as the texts, bars and rows that the page prints."""
+"""The report's values as the texts, bars and rows that the page prints.
+
+Every public function takes a report and a language and returns plain texts, so that a page, a PDF or any
+other print of the report says the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from marrowmap.data.skeleton import Region
+from marrowmap.inference.report.page_words_rules import pairs, stage_card, stage_cards
 from marrowmap.inference.report.words import (
-    PATTERN_WORDS,
-    RULE_TITLES,
-    STATUS_WORDS,
     grade_words,
+    is_known,
     key_words,
     number_words,
-    plain,
+    pattern_words,
     region_words,
+    sentence,
     sequence_words,
-    short_words,
-    value_words,
 )
+from marrowmap.inference.report.words_catalog import ENGLISH, Words
+
+__all__ = ["pairs", "stage_card", "stage_cards"]  # the rules have a file of their own
 
 Report = Mapping[str, Any]
 Texts = dict[str, Any]
@@ -31,105 +37,150 @@ WANTED_SEQUENCES = (
     (frozenset({"adc"}), "ADC"),
     (frozenset({"fat_fraction", "dixon_fat"}), "fat fraction (Dixon)"),
 )
-STAGE_EXTRAS = ("points", "events", "factors")
 DASH = "\N{EN DASH}"
 COVERAGE_WORDS = {"partial": "imaged in part", "absent": "not imaged or not found"}
 #: Alerts that say what is unknown, not what is there: amber, not red. Coverage has a line of its own.
 MILD_ALERTS = frozenset({"diffuse_grade_unknown"})
+#: Alerts whose text or presence follows from several lesions.
+FOLLOWED_ALERTS = frozenset({"away_from_bone", "diffuse_grade_unknown"})
+#: An alert that begins with a lesion is about this lesion alone.
+LESION_NAMED = re.compile(r"Lesion (\d+)\b")
+#: Shares of a region's marrow from where on it is drawn darker.
+BAND_LIMITS = (0.01, 0.05, 0.20)
 
 
-def key_figures(report: Report) -> list[Texts]:
-    """Return the few numbers at the top of the page: label, value, unit and a note."""
+#: Texts whose places the page fills again after a reader's decision.
+SHARE_NOTE = "{share} % of the marrow imaged"
+VISIBLE_NOTE = "{active} active, {equivocal} equivocal"
+GRADE_NOTE = "diffuse grade: {grade}"
+PATTERN_LINE = "{pattern}; diffuse grade: {grade}"
+#: Inputs of the rules that the page counts itself: which of its numbers each one is.
+COUNT_INPUTS = {
+    "focal_lesions": "sure",
+    "possible_focal_lesions": "maybe",
+    "large_lesions": "large",
+    "vertebral_lesions": "spine_sure",
+}
+
+
+def key_figures(report: Report, words: Words = ENGLISH) -> list[Texts]:
+    """Return the few numbers at the top of the page: key, label, value, unit and a note."""
     counts, burden, pattern = report["counts"], report["burden"], report["pattern"]
     fraction = burden["marrow_fraction"]
     adc = burden["adc_um2_per_s"]["median"]
-    share = "marrow not measured" if fraction is None else f"{100 * fraction:.2g} % of the marrow imaged"
-    visible = f"{counts['active']} active, {counts['equivocal']} equivocal"
-    adc_figure = ("none", "") if adc is None else (f"{adc:.0f}", "µm²/s")
-    grade = f"diffuse grade: {grade_words(pattern['diffuse_grade'])}"
+    share = (
+        words("marrow not measured")
+        if fraction is None
+        else words.fill(SHARE_NOTE, share=words.number(f"{100 * fraction:.2g}"))
+    )
+    visible = words.fill(VISIBLE_NOTE, active=counts["active"], equivocal=counts["equivocal"])
+    adc_figure = (words("none"), "") if adc is None else (f"{adc:.0f}", "µm²/s")
+    grade = words.fill(GRADE_NOTE, grade=grade_words(pattern["diffuse_grade"], words))
+    volume = words.number(f"{burden['tumour_volume_ml']:.1f}")
     return [
-        _figure("Focal lesions", counts["focal_5mm"], "", "certain, 5 mm or more"),
-        _figure("Visible lesions", counts["visible"], "", visible),
-        _figure("Tumour volume", f"{burden['tumour_volume_ml']:.1f}", "ml", share),
-        _figure("Median lesion ADC", *adc_figure, "all lesion tissue"),
-        _figure(
-            "Pattern",
-            PATTERN_WORDS[pattern["label"]],
-            "",
-            grade,
-        ),
+        _figure("focal", words("Focal lesions"), counts["focal_5mm"], "", words("certain, 5 mm or more")),
+        _figure("visible", words("Visible lesions"), counts["visible"], "", visible),
+        _figure("volume", words("Tumour volume"), volume, "ml", share),
+        _figure("adc", words("Median lesion ADC"), *adc_figure, words("all lesion tissue")),
+        _figure("pattern", words("Pattern"), pattern_words(pattern["label"], words), "", grade),
     ]
 
 
-def lesion_texts(lesion: Mapping[str, Any]) -> Texts:
+def lesion_texts(lesion: Mapping[str, Any], words: Words = ENGLISH) -> Texts:
     """Return the cells of one lesion."""
-    benign = lesion["suspected_benign"]
     fat = lesion["fat_fraction"]
     adc = lesion["adc_um2_per_s"]
+    diameter = f"{lesion['longest_diameter_mm']:.1f} ± {lesion['diameter_uncertainty_mm']:.1f}"
+    reasons = [*lesion.get("reasons", ()), *lesion.get("descriptors", ())]
     texts: Texts = {
-        "region": region_words(lesion["region"]),
-        "kind": lesion["kind"],
-        "diameter": f"{lesion['longest_diameter_mm']:.1f} ± {lesion['diameter_uncertainty_mm']:.1f}",
-        "perpendicular": f"{lesion['perpendicular_diameter_mm']:.1f}",
-        "volume": _volume(lesion["volume_ml"]),
+        "region": _place(lesion, words),
+        "kind": words(lesion["kind"]),
+        "is_plain": lesion["kind"] == "focal",
+        "diameter": words.number(diameter),
+        "perpendicular": words.number(f"{lesion['perpendicular_diameter_mm']:.1f}"),
+        "volume": volume_words(lesion["volume_ml"], words),
         "adc": DASH if adc["median"] is None else f"{adc['median']:.0f}",
-        "adc_range": "" if adc["p10"] is None else f"{adc['p10']:.0f} to {adc['p90']:.0f}",
+        "adc_range": ""
+        if adc["p10"] is None
+        else words.fill("{low} to {high}", low=f"{adc['p10']:.0f}", high=f"{adc['p90']:.0f}"),
         "fat": DASH if fat is None else f"{100 * fat:.0f} %",
         "probability": f"{100 * lesion['probability']:.0f} %",
-        "certainty": lesion["certainty"],
-        "status": lesion["status"],
-        "benign": f"suspected {benign.replace('_', ' ')}" if benign else "",
-        "reasons": "; ".join(plain(text) for text in lesion.get("reasons", ())),
+        "certainty": words(lesion["certainty"]),
+        "status": words(lesion["status"]),
+        "benign": benign_words(lesion["suspected_benign"], words),
+        "reasons": "; ".join(sentence(text, words) for text in reasons),
     }
-    texts["summary"] = (
-        f"Lesion {lesion['id']}: {texts['region']}\n{texts['diameter']} mm, {texts['volume']} ml\n"
-        f"ADC {texts['adc']} µm²/s, probability {texts['probability']}\n"
-        + ", ".join(filter(None, (texts["certainty"], texts["status"], texts["benign"])))
+    lines = (
+        words.fill("Lesion {id}: {region}", id=lesion["id"], region=texts["region"]),
+        f"{texts['diameter']} mm, {texts['volume']} ml",
+        words.fill(
+            "ADC {adc} µm²/s, probability {probability}", adc=texts["adc"], probability=texts["probability"]
+        ),
     )
+    texts["place"] = "\n".join(lines)
+    state = filter(None, (texts["certainty"], texts["status"], texts["benign"]))
+    texts["summary"] = f"{texts['place']}\n{', '.join(state)}"
     return texts
 
 
-def region_rows(report: Report) -> list[Texts]:
+def benign_words(kind: str | None, words: Words = ENGLISH) -> str:
+    """Return what a lesion may be instead; nothing where nothing benign is suspected."""
+    return words(f"suspected {kind.replace('_', ' ')}") if kind else ""
+
+
+def _place(lesion: Mapping[str, Any], words: Words) -> str:
+    """Return the region of a lesion, with its vertebra where that is known."""
+    region, level = region_words(lesion["region"], words), lesion.get("level")
+    return f"{region}, {level}" if level else region
+
+
+def region_rows(report: Report, words: Words = ENGLISH) -> list[Texts]:
     """Return the burden by region from head to thigh, with a bar of 0 to 100 by volume."""
     counts, burdens = report["counts"]["by_region"], report["burden"]["by_region"]
     volumes = {region: burdens.get(region.key, {}).get("tumour_volume_ml", 0.0) for region in Region}
     top = max(volumes.values(), default=0.0) or 1.0
+    fractions = {region: burdens.get(region.key, {}).get("marrow_fraction") for region in Region}
+    states = report["study"]["coverage"]
     return [
         {
-            "label": region.label,
-            "coverage": COVERAGE_WORDS.get(report["study"]["coverage"].get(region.key, ""), ""),
+            "key": region.key,
+            "label": region_words(region.key, words),
+            "coverage": words(COVERAGE_WORDS.get(states.get(region.key, ""), "")),
+            "is_absent": states.get(region.key) == "absent",
             "count": counts.get(region.key, 0),
-            "volume": _volume(volumes[region]),
-            "fraction": _percent(burdens.get(region.key, {}).get("marrow_fraction")),
+            "volume": volume_words(volumes[region], words),
+            "fraction": _percent(fractions[region], words),
+            "band": burden_band(volumes[region], fractions[region]),
             "bar": round(100 * volumes[region] / top, 1),
         }
         for region in Region
     ]
 
 
-def stage_cards(report: Report) -> list[Texts]:
-    """Return one card a rule: those with a value first, in the order of `RULE_TITLES`."""
-    order = {name: position for position, name in enumerate(RULE_TITLES)}
-    names = sorted(report["staging"], key=lambda name: order.get(name, len(order)))
-    cards = [_stage_card(name, report["staging"][name]) for name in names]
-    return sorted(cards, key=lambda card: ("known", "unknown", "not_applicable").index(card["class"]))
+def burden_band(volume_ml: float, fraction: float | None) -> int:
+    """Return how dark a region is drawn: 0 without lesions, then one more from each of `BAND_LIMITS` on."""
+    if volume_ml <= 0.0:
+        return 0
+    return 1 + sum((fraction or 0.0) >= limit for limit in BAND_LIMITS)
 
 
-def notices(report: Report) -> list[Texts]:
+def notices(report: Report, words: Words = ENGLISH) -> list[Texts]:
     """Return what a reader must see first: alerts, then what is missing, then image quality."""
     study = report["study"]
-    alerts = [_alert(alert) for alert in report["alerts"] if alert["code"] != "coverage_gap"]
-    missing = _missing_sequences(study)
+    alerts = [_alert(alert, words) for alert in report["alerts"] if alert["code"] != "coverage_gap"]
+    missing = _missing_sequences(study, words)
     gaps = [
-        f"{region_words(key)} {COVERAGE_WORDS[state]}"
+        f"{region_words(key, words)} {words(COVERAGE_WORDS[state])}"
         for key, state in study["coverage"].items()
         if state in COVERAGE_WORDS
     ]
-    named = [_notice("Missing sequences", ", ".join(missing))] if missing else []
-    gone = [_notice("Coverage", "; ".join(gaps) + ": unknown there, not normal")] if gaps else []
-    return (
-        alerts + named + gone + [_notice("Image quality", warning["text"]) for warning in study["warnings"]]
-    )
+    named = [_notice(words("Missing sequences"), ", ".join(missing))] if missing else []
+    unknown = words.fill("{regions}: unknown there, not normal", regions="; ".join(gaps))
+    gone = [_notice(words("Coverage"), unknown)] if gaps else []
+    quality = [_notice(words("Image quality"), sentence(w["text"], words)) for w in study["warnings"]]
+    for notice, warning in zip(quality, study["warnings"], strict=True):
+        notice["is_english"] = not is_known(warning["text"], words)
+    return alerts + named + gone + quality
 
 
 def histogram_bars(report: Report) -> Texts | None:
@@ -147,87 +198,103 @@ def histogram_bars(report: Report) -> Texts | None:
     }
 
 
-def pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return keys and values as words, for a description list; empty lists say nothing."""
-    return [(key_words(key), number_words(value)) for key, value in values.items() if value not in ([], {})]
+def evidence_lines(report: Report, words: Words = ENGLISH) -> list[Texts]:
+    """Return the numbers behind the pattern: key, label and value."""
+    kept = {key: value for key, value in report["pattern"]["evidence"].items() if value not in ([], {})}
+    return [
+        {"key": k, "label": key_words(k, words), "value": number_words(v, words)} for k, v in kept.items()
+    ]
 
 
-def sequence_list(report: Report) -> str:
+def pattern_line(report: Report, words: Words = ENGLISH) -> str:
+    """Return pattern and grade in one line."""
+    pattern, grade = report["pattern"]["label"], report["pattern"]["diffuse_grade"]
+    return words.fill(PATTERN_LINE, pattern=pattern_words(pattern, words), grade=grade_words(grade, words))
+
+
+def reader_line(report: Report, words: Words = ENGLISH) -> str:
+    """Return what readers have decided so far."""
+    revision = report.get("revision")
+    if not revision:
+        return words("not yet reviewed; preliminary")
+    rejected, accepted = len(revision["rejected"]), len(revision["accepted"])
+    return words.fill(
+        "{rejected} lesions rejected, {accepted} accepted", rejected=rejected, accepted=accepted
+    )
+
+
+def note_lines(report: Report, words: Words = ENGLISH) -> list[Texts]:
+    """Return what a reader should know of these findings: text and source."""
+    return [
+        {
+            "text": sentence(note["text"], words),
+            "source": note.get("source", ""),
+            "is_english": not is_known(note["text"], words),
+        }
+        for note in report.get("notes", ())
+    ]
+
+
+def sequence_list(report: Report, words: Words = ENGLISH) -> str:
     """Return the sequences found, in words."""
-    return ", ".join(sequence_words(name) for name in report["study"]["sequences"])
+    return ", ".join(sequence_words(name, words) for name in report["study"]["sequences"])
 
 
-def _known(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs that were there; the others stand under what is missing."""
-    return {key: value for key, value in inputs.items() if value not in (None, [], {})}
+def biopsy_lines(report: Report, words: Words = ENGLISH) -> list[str]:
+    """Return one line for each lesion that a team may discuss for biopsy, best first."""
+    return [biopsy_line(c["lesion_id"], c["reasons"], words) for c in report["biopsy_candidates"]]
 
 
-def _stage_card(name: str, stage: Mapping[str, Any]) -> Texts:
-    """Return the texts of one rule."""
-    value, status = stage["value"], stage["status"]
-    state = status if status in ("unknown", "not_applicable") else "known" if value is not None else "unknown"
-    suffix = f" {stage['suffix']}" if stage.get("suffix") and value is not None else ""
-    extras = {key: stage[key] for key in STAGE_EXTRAS if stage.get(key) not in (None, [], {})}
-    return {
-        "class": state,
-        "title": RULE_TITLES.get(name, key_words(name)),
-        "value": "does not apply" if state == "not_applicable" else value_words(name, value) + suffix,
-        "candidates": _candidates(name, stage),
-        "status": STATUS_WORDS[status],
-        "bars": [_bar(name, *item) for item in stage["probabilities"].items()],
-        "inputs": pairs(_known(stage["inputs"]) | extras),
-        "missing": ", ".join(key_words(key, with_unit=False) for key in stage["missing"]),
-        "rule": stage["rule"],
-        "source": stage["source"],
-        "warnings": [plain(text) for text in stage["warnings"]],
-    }
+def biopsy_line(lesion_id: int, reasons: Iterable[str], words: Words = ENGLISH) -> str:
+    """Return why one lesion may be discussed for biopsy."""
+    said = ", ".join(sentence(reason, words) for reason in reasons)
+    return words.fill("Lesion {id}: {reasons}", id=lesion_id, reasons=said)
 
 
-def _candidates(name: str, stage: Mapping[str, Any]) -> str:
-    """Return the values still possible; nothing where the value is known."""
-    left = stage.get("candidates", ()) if stage["value"] is None else ()
-    return ", ".join(short_words(name, item) for item in left)
-
-
-def _bar(rule: str, value: str, probability: float) -> Texts:
-    """Return one probability bar: words, percent, and a length of 0 to 100."""
-    percent = 100 * probability
-    return {"label": short_words(rule, value), "percent": f"{percent:.0f} %", "length": round(percent, 1)}
-
-
-def _figure(label: str, value: object, unit: str, note: str) -> Texts:
+def _figure(key: str, label: str, value: object, unit: str, note: str) -> Texts:
     """Return one number at the top of the page."""
-    return {"label": label, "value": value, "unit": unit, "note": note}
+    return {"key": key, "label": label, "value": value, "unit": unit, "note": note}
 
 
 def _notice(title: str, text: str) -> Texts:
     """Return one amber line."""
-    return {"level": "notice", "title": title, "text": text}
+    return {
+        "level": "notice",
+        "title": title,
+        "text": text,
+        "is_english": False,
+        "lesion": None,
+        "code": None,
+    }
 
 
-def _alert(alert: Mapping[str, Any]) -> Texts:
+def _alert(alert: Mapping[str, Any], words: Words) -> Texts:
     """Return one alert, red unless it only says that something is unknown."""
     is_mild = alert["code"] in MILD_ALERTS
     level, title = ("notice", "Not known") if is_mild else ("alert", "Please check")
-    return {"level": level, "title": title, "text": plain(alert["text"])}
+    named = LESION_NAMED.match(alert["text"])
+    return {
+        "level": level,
+        "title": words(title),
+        "text": sentence(alert["text"], words),
+        "is_english": not is_known(alert["text"], words),
+        "lesion": int(named[1]) if named and alert["code"] != "away_from_bone" else None,
+        "code": alert["code"] if alert["code"] in FOLLOWED_ALERTS else None,
+    }
 
 
-def _is_mild(notice: Texts) -> bool:
-    return notice["level"] != "alert"
-
-
-def _missing_sequences(study: Mapping[str, Any]) -> list[str]:
+def _missing_sequences(study: Mapping[str, Any], words: Words) -> list[str]:
     """Return the sequences that the report names as missing, or those that an exam should have."""
     if "missing_sequences" in study:
-        return [sequence_words(name) for name in study["missing_sequences"]]
-    return [text for wanted, text in WANTED_SEQUENCES if not wanted & set(study["sequences"])]
+        return [sequence_words(name, words) for name in study["missing_sequences"]]
+    return [words(text) for wanted, text in WANTED_SEQUENCES if not wanted & set(study["sequences"])]
 
 
-def _volume(volume_ml: float) -> str:
+def volume_words(volume_ml: float, words: Words = ENGLISH) -> str:
     """Return a volume in ml with the decimals that it deserves."""
-    return f"{volume_ml:.2f}" if volume_ml < 10 else f"{volume_ml:.1f}"
+    return words.number(f"{volume_ml:.2f}" if volume_ml < 10 else f"{volume_ml:.1f}")
 
 
-def _percent(fraction: float | None) -> str:
+def _percent(fraction: float | None, words: Words) -> str:
     """Return a fraction in percent, a dash when it is unknown."""
-    return DASH if fraction is None else f"{100 * fraction:.1f} %"
+    return DASH if fraction is None else words.number(f"{100 * fraction:.1f} %")

@@ -26,7 +26,9 @@ from marrowmap.inference.report.encode import (
     tissue_top,
     window_to_bytes,
 )
+from marrowmap.inference.report.pictures_rotation import Rotation, rotate
 from marrowmap.inference.report.slices import (
+    ADC,
     INVERTED,
     Marker,
     SliceSprites,
@@ -55,6 +57,7 @@ class ReportImages:
         stir: STIR (or what stands in for it), None where the exam has none.
         lesion_labels: Lesion id at each voxel, 0 elsewhere.
         spacing_mm: Voxel size along `(i, j, k)`, in mm.
+        adc: ADC in um2/s, None where the exam has none.
     """
 
     dwi_high: Array3D
@@ -62,6 +65,7 @@ class ReportImages:
     stir: Array3D | None
     lesion_labels: LabelArray
     spacing_mm: SpacingMm
+    adc: Array3D | None = None
 
     def __post_init__(self) -> None:
         """Refuse volumes that are not on one grid.
@@ -70,7 +74,7 @@ class ReportImages:
             GeometryError: If two shapes differ.
         """
         shape = self.dwi_high.shape
-        for name in ("t1", "stir", "lesion_labels"):
+        for name in ("t1", "stir", "lesion_labels", "adc"):
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise GeometryError(
@@ -99,6 +103,7 @@ class ReportPictures:
         coronal: Projection from the front.
         sagittal: Projection from the patient's left.
         mip_png: Both side by side with the outlines, the file `mip.png`.
+        rotation: The projection from all around, for the page.
         sprites: The coronal slices of each sequence.
         markers: Place of each lesion in the sprites, by lesion id.
     """
@@ -106,6 +111,7 @@ class ReportPictures:
     coronal: Projection
     sagittal: Projection
     mip_png: bytes
+    rotation: Rotation
     sprites: SliceSprites
     markers: Mapping[int, Marker]
 
@@ -124,16 +130,18 @@ def draw_pictures(images: ReportImages, groups: Mapping[int, int]) -> ReportPict
     labels = images.lesion_labels[box]
     group_labels = _group_labels(labels, groups)
     dwi = images.dwi_high[box]
-    top = tissue_top(_above_noise(dwi.max(axis=1)), MIP_TOP_PERCENTILE)
+    front = dwi.max(axis=1)
+    top = tissue_top(_above_noise(front), MIP_TOP_PERCENTILE)
     coronal = _project(dwi, group_labels, axis=1, top=top, spacing_mm=images.spacing_mm)
     sagittal = _project(dwi, group_labels, axis=0, top=top, spacing_mm=images.spacing_mm)
-    grey = {"T1": images.t1, "STIR": images.stir, INVERTED: images.dwi_high}
+    grey = {"T1": images.t1, "STIR": images.stir, INVERTED: images.dwi_high, ADC: images.adc}
     volumes = {name: volume[box] for name, volume in grey.items() if volume is not None}
     return ReportPictures(
         coronal=coronal,
         sagittal=sagittal,
         mip_png=_mip_png(coronal, sagittal),
-        sprites=draw_sprites(volumes, group_labels, PALETTE, images.spacing_mm),
+        rotation=rotate(dwi - np.float32(np.percentile(front, 5)), top, images.spacing_mm),
+        sprites=draw_sprites(volumes, labels, images.spacing_mm),
         markers=markers_of(labels),
     )
 
@@ -198,7 +206,7 @@ def _mip_png(coronal: Projection, sagittal: Projection) -> bytes:
         draw.text((end - 4, 4), letters[1], fill="black", anchor="rt", font_size=16)
     draw.text((4, rows + 6), CAPTION, fill="#444444", font_size=min(13.0, picture.width / 32))
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    picture.save(buffer, format="PNG", compress_level=4)
     return buffer.getvalue()
 
 

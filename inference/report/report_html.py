@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from marrowmap.inference.report import page_words, words
 from marrowmap.inference.report.encode import data_uri
-from marrowmap.inference.report.pictures import (
-    CERTAIN,
-    EQUIVOCAL,
-    SET_ASIDE,
-    Projection,
-    ReportPictures,
-    projection_files,
-)
+from marrowmap.inference.report.page_body import body_figure, body_words
+from marrowmap.inference.report.page_data import page_data, script_json, sequence_labels
+from marrowmap.inference.report.page_response import response_parts
+from marrowmap.inference.report.page_review import ReviewMaps, review_data
+from marrowmap.inference.report.pictures import CERTAIN, EQUIVOCAL, SET_ASIDE, ReportPictures
 from marrowmap.inference.report.tables import lesions_by_volume
+from marrowmap.inference.report.words_catalog import ENGLISH, Words
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,36 +29,35 @@ if TYPE_CHECKING:
 
 Report = Mapping[str, Any]
 
+#: In this order they are one script: counting, images, the page.
+SCRIPTS = ("report_review.js", "report_images.js", "report.js")
 
-def render_html(report: Report, pictures: ReportPictures) -> str:
+
+def render_html(
+    report: Report, pictures: ReportPictures, maps: ReviewMaps | None = None, said: Words = ENGLISH
+) -> str:
     """Return the whole page.
 
     Args:
         report: A report that follows the schema.
         pictures: What `draw_pictures` made of the same exam.
+        maps: The maps beside the report; without them the page shows the findings and takes no decision.
+        said: The language.
     """
-    style, script = _resource("report.css"), _resource("report.js")
+    style, script = _resource("report.css"), "".join(map(_resource, SCRIPTS))
+    review = {} if maps is None else review_data(report, maps)
     return _template().render(
         policy=_content_policy(style, script),
         style=_raw(style),
         script=_raw(script),
         report=report,
         words=words,
-        headline=words.headline(report),
-        figures=page_words.key_figures(report),
-        lesions=[_lesion_row(lesion, pictures) for lesion in lesions_by_volume(report)],
-        regions=page_words.region_rows(report),
-        evidence=page_words.pairs(report["pattern"]["evidence"]),
-        stages=page_words.stage_cards(report),
-        notices=page_words.notices(report),
-        sequences_found=page_words.sequence_list(report),
-        response=page_words.pairs(report["response"] or {}),
-        histogram=page_words.histogram_bars(report),
-        coronal=_projection(pictures.coronal),
-        sagittal=_projection(pictures.sagittal),
-        sprites={name: data_uri(jpeg) for name, jpeg in pictures.sprites.grey.items()},
-        overlay=data_uri(pictures.sprites.overlay),
-        viewer=_raw(_script_data(pictures)),
+        t=said,
+        data=_raw(script_json(page_data(report, pictures, review, said))),
+        can_decide=bool(review),
+        lesions=[_lesion_row(lesion, pictures, said) for lesion in lesions_by_volume(report)],
+        **_findings(report, said),
+        **_images(report, pictures, said),
     )
 
 
@@ -77,37 +73,48 @@ def _group(lesion: Mapping[str, Any]) -> int:
     return EQUIVOCAL if lesion["certainty"] == "equivocal" else CERTAIN
 
 
-def _lesion_row(lesion: Mapping[str, Any], pictures: ReportPictures) -> dict[str, Any]:
+def _findings(report: Report, said: Words) -> dict[str, Any]:
+    """Return the texts of the sections that hold no image."""
+    regions = page_words.region_rows(report, said)
+    return {
+        "headline": words.headline(report, said),
+        "figures": page_words.key_figures(report, said),
+        "regions": regions,
+        "body": body_figure(regions),
+        "body_words": body_words(regions, said),
+        "evidence": page_words.evidence_lines(report, said),
+        "pattern_line": page_words.pattern_line(report, said),
+        "stages": page_words.stage_cards(report, said),
+        "notices": page_words.notices(report, said),
+        "biopsy": page_words.biopsy_lines(report, said),
+        "sequences_found": page_words.sequence_list(report, said),
+        "notes": page_words.note_lines(report, said),
+        "response": response_parts(report, said),
+        "histogram": page_words.histogram_bars(report),
+        "reader": page_words.reader_line(report, said),
+    }
+
+
+def _images(report: Report, pictures: ReportPictures, said: Words) -> dict[str, Any]:
+    """Return the pictures as addresses within the page."""
+    return {
+        "sprites": {name: data_uri(jpeg) for name, jpeg in pictures.sprites.grey.items()},
+        "sequence_labels": sequence_labels(report, pictures.sprites.grey),
+        "spin": data_uri(pictures.rotation.jpeg),
+        "spin_views": pictures.rotation.views,
+        "mip": data_uri(pictures.mip_png),
+    }
+
+
+def _lesion_row(lesion: Mapping[str, Any], pictures: ReportPictures, said: Words) -> dict[str, Any]:
     """Return one line of the lesion table, its texts ready to print."""
     return {
         "id": lesion["id"],
         "group": _group(lesion),
         "is_shown": lesion["id"] in pictures.markers,
-        **page_words.lesion_texts(lesion),
+        "is_rejected": lesion["certainty"] == "rejected",
+        **page_words.lesion_texts(lesion, said),
     }
-
-
-def _projection(projection: Projection) -> dict[str, Any]:
-    """Return the two layers of a projection and their size in pixels."""
-    grey, outline = projection_files(projection)
-    rows, columns = projection.grey.shape
-    return {"grey": data_uri(grey), "outline": data_uri(outline), "width": columns, "height": rows}
-
-
-def _script_data(pictures: ReportPictures) -> str:
-    """Return what the script needs, as JSON that cannot end its own element."""
-    sprites = pictures.sprites
-    data = {
-        "shape": sprites.shape,
-        "tile": sprites.tile,
-        "across": sprites.tiles_across,
-        "mm": [round(step, 4) for step in sprites.spacing_mm],
-        "lesions": {
-            str(lesion_id): [*marker.place, round(marker.radius, 1)]
-            for lesion_id, marker in pictures.markers.items()
-        },
-    }
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _content_policy(style: str, script: str) -> str:

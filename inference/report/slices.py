@@ -1,7 +1,8 @@
 """The coronal slices of the viewer: one picture a sequence, all slices side by side in it.
 
-The page cuts coronal, sagittal and axial slices out of the same picture, so that three planes
-cost no more than one.
+The page reads a picture back into a volume and cuts coronal, sagittal and axial slices out of it, so
+that three planes cost no more than one. Grey values are coded from zero to a little above the
+brightest tissue, much wider than the window first shown: the reader can move it.
 """
 
 from __future__ import annotations
@@ -15,26 +16,23 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from marrowmap.data.exam import Array3D, LabelArray, SpacingMm
-from marrowmap.inference.report.encode import (
-    Bytes2D,
-    Bytes3D,
-    Rgba,
-    grey_jpeg,
-    palette_png,
-    tissue_top,
-    window_to_bytes,
-)
+from marrowmap.inference.report.encode import Bytes2D, grey_jpeg, tissue_top, window_to_bytes
 
 Box = tuple[slice, slice, slice]
 
 #: Name of the diffusion slices, shown dark on white as the projection is.
 INVERTED = "DWI"
-#: Brightest tissue shown; on STIR and diffusion water and brain would otherwise leave no grey for marrow.
+ADC = "ADC"
+#: Brightest tissue first shown; on STIR and diffusion water and brain would else leave no grey for marrow.
 TOP_PERCENTILES = {"STIR": 97.5, INVERTED: 98.0}
+#: Brightest tissue that is told apart at all.
+CODED_PERCENTILE = 99.9
+#: Water diffuses with about 3000 um2/s; viable disease (600 to 1000) is dark grey in the first window.
+ADC_TOP_UM2_PER_S, ADC_SHOWN_UM2_PER_S = 3000.0, 2000.0
 #: A JPEG codes blocks of 8 pixels; tiles of whole blocks do not bleed into each other.
 JPEG_BLOCK = 8
-#: All grey pictures of one report together, so that the page stays below about 6 MB in base64.
-SPRITE_BYTES = 3_900_000
+#: All grey pictures of one report together, so that the page stays below about 9 MB in base64.
+SPRITE_BYTES = 5_600_000
 QUALITIES = (82, 72, 60, 45, 30)
 MARGIN_VOXELS = 4
 
@@ -53,12 +51,31 @@ class Marker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """What the grey values of one sequence mean.
+
+    Attributes:
+        coded: Intensity of the grey value 255; zero is zero.
+        shown: Intensity that is first shown as the brightest.
+        unit: Unit of the intensities, empty where they are arbitrary.
+        is_inverted: Shown dark on white.
+    """
+
+    coded: float
+    shown: float
+    unit: str = ""
+    is_inverted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class SliceSprites:
     """The slices as pictures, from front to back, tiled row by row.
 
     Attributes:
         grey: JPEG by sequence name.
-        overlay: Transparent PNG with the lesions in colour, tiled in the same way.
+        windows: What the grey values mean, by sequence name.
+        lesion_runs: By lesion id, its voxels as runs in the order of slices, rows and columns: gap from
+            the end of the run before, length, gap, length ...
         shape: Number of slices, rows and columns.
         tile: Rows and columns of a tile: those of a slice, padded.
         tiles_across: Tiles in one row of the picture.
@@ -66,7 +83,8 @@ class SliceSprites:
     """
 
     grey: Mapping[str, bytes]
-    overlay: bytes
+    windows: Mapping[str, Window]
+    lesion_runs: Mapping[int, list[int]]
     shape: tuple[int, int, int]
     tile: tuple[int, int]
     tiles_across: int
@@ -103,32 +121,57 @@ def crop_to_body(volume: Array3D, lesion_labels: LabelArray) -> Box:
 
 
 def draw_sprites(
-    volumes: Mapping[str, Array3D],
-    group_labels: Bytes3D,
-    palette: tuple[Rgba, ...],
-    spacing_mm: SpacingMm,
+    volumes: Mapping[str, Array3D], lesion_labels: LabelArray, spacing_mm: SpacingMm
 ) -> SliceSprites:
     """Encode the slices of each sequence.
 
     Args:
-        volumes: `(i, j, k)` by sequence name; the one called `INVERTED` is shown inverted.
-        group_labels: uint8 `(i, j, k)`, colour group of lesion voxels.
-        palette: RGBA by colour group.
+        volumes: `(i, j, k)` by sequence name; the one called `INVERTED` is shown inverted, the one called
+            `ADC` is in um2/s.
+        lesion_labels: Lesion ids `(i, j, k)`, 0 elsewhere.
         spacing_mm: Voxel size along `(i, j, k)`.
     """
-    overlay = to_display(group_labels)
-    slices, rows, columns = overlay.shape
+    labels = to_display(lesion_labels)
+    slices, rows, columns = labels.shape
     tile = (_whole_blocks(rows), _whole_blocks(columns))
     across = max(1, round(math.sqrt(slices * tile[0] / tile[1])))
-    montages = {name: _montage_of(volume, name, tile, across) for name, volume in volumes.items()}
+    windows = {name: _window_of(volume, name) for name, volume in volumes.items()}
+    montages = {
+        name: _montage(to_display(window_to_bytes(volume, windows[name].coded)), tile, across)
+        for name, volume in volumes.items()
+    }
     return SliceSprites(
         grey=_encode_within(montages, SPRITE_BYTES),
-        overlay=palette_png(_montage(overlay, tile, across, fill=0), palette),
+        windows=windows,
+        lesion_runs=lesion_runs(labels),
         shape=(slices, rows, columns),
         tile=tile,
         tiles_across=across,
         spacing_mm=(spacing_mm[1], spacing_mm[2], spacing_mm[0]),
     )
+
+
+def lesion_runs(labels: npt.NDArray[np.generic]) -> dict[int, list[int]]:
+    """Return the voxels of each lesion as runs, by lesion id.
+
+    Args:
+        labels: Lesion ids in the order of the display.
+
+    Example:
+        >>> lesion_runs(np.array([[[0, 7, 7, 0, 7]]]))
+        {7: [1, 2, 1, 1]}
+    """
+    flat = np.ascontiguousarray(labels).ravel()
+    places = np.flatnonzero(flat)
+    ids = flat[places]
+    runs: dict[int, list[int]] = {}
+    for lesion_id in np.unique(ids):
+        voxels = places[ids == lesion_id]
+        starts = voxels[np.flatnonzero(np.diff(voxels, prepend=-2) != 1)]
+        ends = voxels[np.flatnonzero(np.diff(voxels, append=-2) != 1)] + 1
+        gaps = starts - np.concatenate(([0], ends[:-1]))
+        runs[int(lesion_id)] = np.column_stack((gaps, ends - starts)).ravel().tolist()
+    return runs
 
 
 def markers_of(lesion_labels: LabelArray) -> dict[int, Marker]:
@@ -154,19 +197,20 @@ def _marker(mask: npt.NDArray[np.bool_], start: tuple[int, ...]) -> Marker:
     return Marker(place=place, radius=max(mask.shape) / 2)
 
 
-def _montage_of(volume: Array3D, name: str, tile: tuple[int, int], across: int) -> Bytes2D:
-    """Window one sequence and tile its slices."""
-    inverted = name == INVERTED
-    top = tissue_top(volume, TOP_PERCENTILES.get(name, 99.5))
-    grey = window_to_bytes(volume, top, inverted=inverted)
-    return _montage(to_display(grey), tile, across, fill=255 if inverted else 0)
+def _window_of(volume: Array3D, name: str) -> Window:
+    """Return what the grey values of a sequence mean and how much of them is first shown."""
+    if name == ADC:
+        return Window(coded=ADC_TOP_UM2_PER_S, shown=ADC_SHOWN_UM2_PER_S, unit="um2/s")
+    coded = tissue_top(volume, CODED_PERCENTILE)
+    shown = min(coded, tissue_top(volume, TOP_PERCENTILES.get(name, 99.5)))
+    return Window(coded=coded, shown=shown, is_inverted=name == INVERTED)
 
 
-def _montage(slices: npt.NDArray[np.generic], tile: tuple[int, int], across: int, *, fill: int) -> Bytes2D:
+def _montage(slices: npt.NDArray[np.generic], tile: tuple[int, int], across: int) -> Bytes2D:
     """Lay `(slice, row, column)` out as one picture, tiles row by row."""
     count, rows, columns = slices.shape
     down = math.ceil(count / across)
-    tiles = np.full((down * across, *tile), fill, dtype=np.uint8)
+    tiles = np.zeros((down * across, *tile), dtype=np.uint8)
     tiles[:count, :rows, :columns] = slices
     return tiles.reshape(down, across, *tile).transpose(0, 2, 1, 3).reshape(down * tile[0], across * tile[1])
 

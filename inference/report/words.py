@@ -1,4 +1,7 @@
-"""The words of the report: what keys, codes and numbers say to a person."""
+"""The words of the report: what keys, codes and numbers say to a person.
+
+Every function takes the language; texts are written in English here and looked up in its catalogue.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marrowmap.data.skeleton import REGION_LABELS
+from marrowmap.inference.report.words_catalog import ENGLISH, Words
 
 RESEARCH_USE = (
     "Research use only. Not a medical device. Every finding needs the review of a radiologist; "
@@ -132,74 +136,109 @@ CAPITALS = {
 } | {"m": "M", "um2": "µm²", "b900": "b900", "del17p": "del(17p)", "focal5mm": "focal 5 mm"}
 
 
-def headline(report: Mapping[str, Any]) -> str:
+NOTHING_FOUND = "No marrow lesion was found on this exam; this does not exclude myeloma."
+NOTHING_FOCAL = "No focal marrow lesion was found; the marrow signal shows {kind}."
+ONE_FOUND = "One marrow lesion was found: {size}."
+MANY_FOUND = (
+    "{count} marrow lesions were found; the staging rules count {focal} (certain, 5 mm or more). "
+    "The largest: {size}."
+)
+ALSO_DIFFUSE = "Diffuse marrow change, grade {grade}."
+
+
+def headline(report: Mapping[str, Any], words: Words = ENGLISH) -> str:
     """Return the one sentence that a reader must take away; it never excludes myeloma."""
     shown = [lesion for lesion in report["lesions"] if lesion["certainty"] != "rejected"]
-    label, grade = report["pattern"]["label"], grade_words(report["pattern"]["diffuse_grade"])
-    diffuse = label in {"diffuse", "focal_on_diffuse"} or grade in {"moderate", "severe"}
-    if not shown and not diffuse and label == "normal":
-        return "No marrow lesion was found on this exam; this does not exclude myeloma."
+    label, grade = report["pattern"]["label"], report["pattern"]["diffuse_grade"]
     if not shown:
-        change = f"a diffuse marrow change, grade {grade}"
-        kind = "a micronodular pattern" if label == "micronodular" else change
-        return f"No focal marrow lesion was found; the marrow signal shows {kind}."
-    addition = f" Diffuse marrow change, grade {grade}." if diffuse else ""
-    return _lesions_sentence(report, shown) + addition
+        return nothing_sentence(label, grade, words)
+    return " ".join(
+        filter(None, (_lesions_sentence(report, shown, words), diffuse_sentence(label, grade, words)))
+    )
 
 
-def _lesions_sentence(report: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]) -> str:
+def nothing_sentence(label: str, grade: str | None, words: Words = ENGLISH) -> str:
+    """Return the headline without any lesion, for a pattern and a diffuse grade."""
+    if not _is_diffuse(label, grade) and label == "normal":
+        return words(NOTHING_FOUND)
+    change = words.fill("a diffuse marrow change, grade {grade}", grade=grade_words(grade, words))
+    kind = words("a micronodular pattern") if label == "micronodular" else change
+    return words.fill(NOTHING_FOCAL, kind=kind)
+
+
+def diffuse_sentence(label: str, grade: str | None, words: Words = ENGLISH) -> str:
+    """Return what the headline adds for diffuse disease; nothing without it."""
+    if not _is_diffuse(label, grade):
+        return ""
+    return words.fill(ALSO_DIFFUSE, grade=grade_words(grade, words))
+
+
+def _is_diffuse(label: str, grade: str | None) -> bool:
+    return label in {"diffuse", "focal_on_diffuse"} or grade in {"moderate", "severe"}
+
+
+def _lesions_sentence(
+    report: Mapping[str, Any], shown: Sequence[Mapping[str, Any]], words: Words = ENGLISH
+) -> str:
     """Return how many lesions, how many of 5 mm or more, and the largest."""
-    largest = max(shown, key=lambda lesion: lesion["longest_diameter_mm"])
-    where = region_words(largest["region"])
-    size = f"{largest['longest_diameter_mm']:.0f} mm, {where}"
+    size = size_words(max(shown, key=lambda lesion: lesion["longest_diameter_mm"]), words)
     if len(shown) == 1:
-        return f"One marrow lesion was found: {size}."
-    counted = f"the staging rules count {report['counts']['focal_5mm']} (certain, 5 mm or more)"
-    return f"{len(shown)} marrow lesions were found; {counted}. The largest: {size}."
+        return words.fill(ONE_FOUND, size=size)
+    return words.fill(MANY_FOUND, count=len(shown), focal=report["counts"]["focal_5mm"], size=size)
 
 
-def grade_words(grade: str | None) -> str:
+def size_words(lesion: Mapping[str, Any], words: Words = ENGLISH) -> str:
+    """Return the size and place of a lesion: `40 mm, lumbar spine`."""
+    return f"{lesion['longest_diameter_mm']:.0f} mm, {region_words(lesion['region'], words)}"
+
+
+def grade_words(grade: str | None, words: Words = ENGLISH) -> str:
     """Return the diffuse grade; None could not be measured."""
-    return "not known" if grade is None else grade
+    return words("not known" if grade is None else grade)
 
 
-def region_words(key: str | None) -> str:
+def pattern_words(label: str, words: Words = ENGLISH) -> str:
+    """Return the words of a pattern label."""
+    return words(PATTERN_WORDS[label])
+
+
+def region_words(key: str | None, words: Words = ENGLISH) -> str:
     """Return the words of a region key; None is outside the skeleton."""
-    return REGION_WORDS.get(key, key.replace("_", " ")) if key else "outside the skeleton"
+    return words(REGION_WORDS.get(key, key.replace("_", " ")) if key else "outside the skeleton")
 
 
-def sequence_words(name: str) -> str:
+def sequence_words(name: str, words: Words = ENGLISH) -> str:
     """Return the words of a sequence as it is named in files."""
-    return SEQUENCE_WORDS.get(name, name.replace("_", " "))
+    return words(SEQUENCE_WORDS.get(name, name.replace("_", " ")))
 
 
-def value_words(rule: str, value: object) -> str:
+def value_words(rule: str, value: object, words: Words = ENGLISH) -> str:
     """Return what a stage value says, e.g. `II` of `iss` as `stage II`."""
     if value is None:
-        return "unknown"
+        return words("unknown")
     if isinstance(value, bool) or value in ("true", "false"):
-        return "yes" if value in (True, "true") else "no"
+        return words("yes" if value in (True, "true") else "no")
     if rule in STAGED:
-        return f"stage {value}"
+        return words.fill("stage {stage}", stage=value)
     text = str(value)
-    return VALUE_WORDS.get(rule, {}).get(text, text.replace("_", " "))
+    return words(VALUE_WORDS.get(rule, {}).get(text, text.replace("_", " ")))
 
 
-def short_words(rule: str, value: object) -> str:
+def short_words(rule: str, value: object, words: Words = ENGLISH) -> str:
     """Return a stage value as in a list or beside a bar: `I`, `low intermediate`, `smouldering`."""
     if str(value).lower() in ("true", "false"):
-        return "yes" if str(value).lower() == "true" else "no"
-    return plain(str(value).replace("_", " "))
+        return words("yes" if str(value).lower() == "true" else "no")
+    return plain(words(str(value).replace("_", " ")))
 
 
-def key_words(key: str, *, with_unit: bool = True) -> str:
+def key_words(key: str, words: Words = ENGLISH, *, with_unit: bool = True) -> str:
     """Return a key as words with its unit: `vertebral_adc_um2_per_s` as `vertebral ADC (µm²/s)`."""
     if key in KEY_WORDS:
-        return KEY_WORDS[key]
+        return words(KEY_WORDS[key])
     unit = next((suffix for suffix in UNITS if key.endswith(suffix)), "")
     stem = key.removesuffix(unit).strip("_")
-    words = " ".join(CAPITALS.get(word, word) for word in stem.split("_"))
-    return f"{words} ({UNITS[unit]})" if unit and with_unit else words
+    text = words(" ".join(CAPITALS.get(word, word) for word in stem.split("_")))
+    return f"{text} ({words(UNITS[unit])})" if unit and with_unit else text
 
 
 def plain(text: str) -> str:
@@ -207,18 +246,34 @@ def plain(text: str) -> str:
     return text.replace("um2/s", "µm²/s").replace(">= ", "≥ ")
 
 
-def number_words(value: object) -> str:
+def sentence(text: str, words: Words = ENGLISH) -> str:
+    """Return a sentence of the report in a language, its units as they are printed.
+
+    A sentence about one sequence begins with its key: `dwi_high: stations differ ...`.
+    """
+    head, colon, rest = text.partition(": ")
+    if colon and head in SEQUENCE_WORDS:
+        return f"{sequence_words(head, words)}{words(': ')}{plain(words(rest))}"
+    return plain(words(text))
+
+
+def is_known(text: str, words: Words) -> bool:
+    """Return whether a sentence can be said in a language; where not, it stays English."""
+    head, _, rest = text.partition(": ")
+    return words.knows(rest if head in SEQUENCE_WORDS else text)
+
+
+def number_words(value: object, words: Words = ENGLISH) -> str:
     """Return any JSON value for a person: three significant digits, `not assessed` for None."""
     if value is None:
-        return "not assessed"
+        return words("not assessed")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return words("yes" if value else "no")
     if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return words.number(f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}")
     if isinstance(value, Mapping):
-        return (
-            "; ".join(f"{key_words(str(key))}: {number_words(item)}" for key, item in value.items()) or "none"
-        )
+        items = (f"{key_words(str(key), words)}: {number_words(item, words)}" for key, item in value.items())
+        return "; ".join(items) or words("none")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(number_words(item) for item in value) or "none"
-    return plain(str(value).replace("_", " "))
+        return ", ".join(number_words(item, words) for item in value) or words("none")
+    return plain(words(str(value).replace("_", " ")))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.exam import Affine
+from marrowmap.inference.report.page_review import review_maps
 from marrowmap.inference.report.pictures import ReportImages, draw_pictures
 from marrowmap.inference.report.report_html import lesion_groups, render_html
 from marrowmap.inference.report.report_json import REPORT_FILE, report_text, validate_report
 from marrowmap.inference.report.tables import lesions_csv
+from marrowmap.inference.report.words_catalog import LANGUAGES, words_of
 
 Report = Mapping[str, Any]
 LabelledMap = tuple[npt.NDArray[Any], Affine]
@@ -26,13 +30,16 @@ LabelledMap = tuple[npt.NDArray[Any], Affine]
 OUTPUT_NAMES = (
     REPORT_FILE,
     "report.html",
+    "report.pdf",
     "lesions.csv",
     "mip.png",
     "lesions.nii.gz",
     "regions.nii.gz",
     "lesion_probability.nii.gz",
     "adc.nii.gz",
+    "trend.svg",
     "dicom",
+    "dicom_sources.zip",
 )
 
 logger = logging.getLogger(__name__)
@@ -45,6 +52,7 @@ def write_outputs(
     maps: Mapping[str, LabelledMap],
     *,
     also: Iterable[Callable[[Path], None]] = (),
+    language: str | None = None,
 ) -> None:
     """Write report.json, report.html, lesions.csv, mip.png and the NIfTI maps into `out`.
 
@@ -60,18 +68,22 @@ def write_outputs(
             `lesion_probability`, `adc` (um2/s). Each becomes `<stem>.nii.gz`.
         also: Functions that each write more files into the folder they are given (the DICOM
             objects), called before the move.
+        language: Of the page: `en`, `fr` or `de`; None keeps that of the page already there.
 
     Raises:
         ReportFileError: If the report does not follow the schema.
+        SettingsError: If the page is not written in that language.
         OSError: If the disk is full or the folder may not be written.
     """
     validate_report(report)
-    pictures = draw_pictures(images, lesion_groups(report))
+    said = words_of(language or page_language(out))
+    pictures = draw_pictures(with_adc(images, maps), lesion_groups(report))
+    page = render_html(report, pictures, review_maps(maps), said)
     staged = _sibling(out)
     staged.mkdir(parents=True)
     try:
         _write_text(staged / REPORT_FILE, report_text(report))
-        _write_text(staged / "report.html", render_html(report, pictures))
+        _write_text(staged / "report.html", page)
         _write_text(staged / "lesions.csv", lesions_csv(report))
         (staged / "mip.png").write_bytes(pictures.mip_png)
         for stem, (array, affine) in maps.items():
@@ -82,6 +94,36 @@ def write_outputs(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     logger.info("wrote %s", out)
+
+
+def write_page(
+    out: Path, report: Report, images: ReportImages, maps: Mapping[str, LabelledMap], language: str
+) -> Path:
+    """Write `report.html` alone again, in a language, and return its path; whole or not at all."""
+    said = words_of(language)
+    pictures = draw_pictures(with_adc(images, maps), lesion_groups(report))
+    path, staged = out / "report.html", out / f".report.{uuid.uuid4().hex[:8]}.partial"
+    try:
+        _write_text(staged, render_html(report, pictures, review_maps(maps), said))
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+    return path
+
+
+def page_language(out: Path) -> str:
+    """Return the language of the page in a folder; English where there is none."""
+    path = out / "report.html"
+    if not path.is_file():
+        return "en"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        found = re.search(r'<html lang="(\w+)"', file.read(200))
+    return found[1] if found and found[1] in LANGUAGES else "en"
+
+
+def with_adc(images: ReportImages, maps: Mapping[str, LabelledMap]) -> ReportImages:
+    """Return the images with the ADC map among them, where there is one and they have none."""
+    return replace(images, adc=maps["adc"][0]) if "adc" in maps and images.adc is None else images
 
 
 def write_map(path: Path, stem: str, array: npt.NDArray[Any], affine_ras_mm: Affine) -> None:

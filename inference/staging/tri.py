@@ -8,6 +8,7 @@ More knowledge can only make that set smaller.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import lru_cache
 from itertools import product
 from typing import Any, TypeVar
 
@@ -59,6 +60,12 @@ def possible(rule: Callable[..., T], facts: Mapping[str, Iterable[Any]]) -> froz
         rule: Takes the facts by name, each known.
         facts: By name, the values that each may have.
     """
-    names = list(facts)
-    worlds = product(*(tuple(values) for values in facts.values()))
-    return frozenset(rule(**dict(zip(names, world, strict=True))) for world in worlds)
+    return _possible(rule, tuple(facts), tuple(map(tuple, facts.values())))
+
+
+@lru_cache(maxsize=512)
+def _possible(
+    rule: Callable[..., T], names: tuple[str, ...], options_of: tuple[tuple[Any, ...], ...]
+) -> frozenset[T]:
+    """Run a rule on every world, once: a report's page asks for many exams of one patient."""
+    return frozenset(rule(**dict(zip(names, world, strict=True))) for world in product(*options_of))

@@ -10,7 +10,14 @@ from PIL import Image
 from marrowmap.data.errors import GeometryError
 from marrowmap.inference.report.encode import palette_png, tissue_top, window_to_bytes
 from marrowmap.inference.report.pictures import CERTAIN, EQUIVOCAL, PALETTE, ReportImages, draw_pictures
-from marrowmap.inference.report.slices import crop_to_body, draw_sprites, markers_of, to_display
+from marrowmap.inference.report.pictures_rotation import rotated_views
+from marrowmap.inference.report.slices import (
+    crop_to_body,
+    draw_sprites,
+    lesion_runs,
+    markers_of,
+    to_display,
+)
 
 
 def cube(shape: tuple[int, int, int], *voxels: tuple[int, int, int]) -> np.ndarray:
@@ -78,13 +85,45 @@ def test_the_window_looks_at_tissue_only() -> None:
 
 
 def test_a_tile_of_the_sprite_is_one_coronal_slice() -> None:
-    labels = cube((5, 3, 6), (0, 2, 5))  # shown in the first slice, top right
-    sprites = draw_sprites({}, labels, PALETTE, (2.0, 3.0, 4.0))
+    volume = cube((5, 3, 6), (0, 2, 5)).astype(np.float32)  # shown in the first slice, top right
+    sprites = draw_sprites({"T1": volume}, np.zeros((5, 3, 6), dtype=np.uint16), (2.0, 3.0, 4.0))
     assert sprites.shape == (3, 6, 5)
     assert sprites.tile == (8, 8)
     assert sprites.spacing_mm == (3.0, 4.0, 2.0)
-    overlay = np.asarray(Image.open(io.BytesIO(sprites.overlay)).convert("RGBA"))
-    assert np.argwhere(overlay[:, :, 3] > 0).tolist() == [[0, 4]]
+    grey = np.asarray(Image.open(io.BytesIO(sprites.grey["T1"])))
+    assert np.unravel_index(grey.argmax(), grey.shape) == (0, 4)
+
+
+def test_the_voxels_of_a_lesion_are_told_as_runs() -> None:
+    labels = np.zeros((1, 2, 4), dtype=np.uint16)
+    labels[0, 0, 1:4] = 7
+    labels[0, 1] = [7, 0, 3, 7]
+    assert lesion_runs(labels) == {3: [6, 1], 7: [1, 4, 2, 1]}
+
+
+def test_the_adc_keeps_its_unit_and_diffusion_is_inverted(images: ReportImages) -> None:
+    adc = np.full(images.dwi_high.shape, 750.0, dtype=np.float32)
+    windows = draw_pictures(replace(images, adc=adc), {}).sprites.windows
+    assert list(windows) == ["T1", "STIR", "DWI", "ADC"]
+    assert (windows["ADC"].coded, windows["ADC"].shown, windows["ADC"].unit) == (3000.0, 2000.0, "um2/s")
+    assert [window.is_inverted for window in windows.values()] == [False, False, True, False]
+    assert windows["DWI"].shown < windows["DWI"].coded
+
+
+def test_the_first_view_is_from_the_front_and_the_middle_one_from_the_left() -> None:
+    grey = np.zeros((5, 9, 3), dtype=np.uint8)
+    grey[4, 4, 2] = 200  # far to the patient's right, at the top
+    grey[2, 8, 0] = 100  # far to the front, at the foot
+    views = rotated_views(grey, (2.0, 2.0, 2.0), views=4)
+    middle = views.shape[2] // 2
+    assert np.argwhere(views[0] == 200).tolist() == [[0, middle - 2]]  # right is on the left
+    assert np.argwhere(views[0] == 100).tolist() == [[2, middle]]
+    assert np.argwhere(views[2] == 200).tolist() == [[0, middle]]
+    assert np.argwhere(views[2] == 100).tolist() == [[2, middle - 4]]  # the front is on the left
+
+
+def test_the_views_of_an_empty_volume_are_empty() -> None:
+    assert not rotated_views(np.zeros((4, 4, 4), dtype=np.uint8), (1.0, 1.0, 1.0)).any()
 
 
 def test_each_sequence_that_is_there_has_its_slices(images: ReportImages) -> None:
