@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +19,11 @@ from marrowmap.data.exam import Exam, Sequence
 from marrowmap.data.model_input import ModelInput, to_model_input
 from marrowmap.data.read import read_exam
 from marrowmap.data.selection import Choices
+from marrowmap.data.sources import SourceSeries
 from marrowmap.inference.assemble import build_report
 from marrowmap.inference.clinical import ClinicalInput, read_clinical
 from marrowmap.inference.describe import FindingSettings, describe
+from marrowmap.inference.dicom_out.attach import with_sources, write_documents
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.measure import channel
 from marrowmap.inference.report.pictures import ReportImages
@@ -48,6 +50,9 @@ class InferSettings:
         threads: CPU threads of the engine; None for all.
         series: Series that the user names for a sequence (DICOM only).
         study_uid: Which study, where a folder holds several.
+        dicom: Write the DICOM objects (segmentations, structured report, PDF, projection) of a DICOM study.
+        dicom_maps: Among them ADC and lesion probability as parametric maps.
+        dicom_rtstruct: Among them the lesions as a structure set.
         windows: How the exam is cut into windows.
         findings: Every cut-off between the network's maps and the findings.
     """
@@ -58,6 +63,9 @@ class InferSettings:
     threads: int | None = None
     series: Choices = field(default_factory=Choices)
     study_uid: str = ""
+    dicom: bool = True
+    dicom_maps: bool = False
+    dicom_rtstruct: bool = False
     windows: SegmentSettings = field(default_factory=SegmentSettings)
     findings: FindingSettings = field(default_factory=FindingSettings)
 
@@ -105,6 +113,7 @@ def infer(
         bundle, engine = network or open_network(settings)
     with watch.stage("read_study"):
         exam = read_exam(study, settings.series, settings.study_uid)
+        exam, sources = with_sources(exam, study, settings.series, settings.study_uid, settings.dicom)
     with watch.stage("prepare"):
         model_input = to_model_input(exam, bundle.input)
     with watch.stage("segment"):
@@ -122,9 +131,30 @@ def infer(
     report = build_report(findings, exam, model_input, model_json(bundle, engine), clinical, run)
     with watch.stage("write"):
         images = report_images(findings, model_input)
-        write_outputs(out, report, images, output_maps(findings), also=[partial(write_images, images=images)])
+        documents = _documents(report, findings, images, sources, settings)
+        also = [partial(write_images, images=images), documents]
+        write_outputs(out, report, images, output_maps(findings), also=also)
     report["run"]["seconds"] = dict(watch.seconds)
     return report
+
+
+def _documents(
+    report: Mapping[str, Any],
+    findings: Findings,
+    images: ReportImages,
+    sources: tuple[SourceSeries, ...],
+    settings: InferSettings,
+) -> Callable[[Path], None]:
+    """Return what writes the PDF and the DICOM objects into the folder of the outputs."""
+    return partial(
+        write_documents,
+        report=report,
+        findings=findings,
+        signal=images.dwi_high,
+        sources=sources,
+        with_maps=settings.dicom_maps,
+        with_structure_set=settings.dicom_rtstruct,
+    )
 
 
 def open_network(settings: InferSettings) -> Network:
@@ -220,6 +250,7 @@ def _recorded(settings: InferSettings) -> dict[str, Any]:
         "device": settings.device,
         "threads": settings.threads,
         "series": settings.series,
+        "dicom": settings.dicom,
         "windows": settings.windows,
         "findings": settings.findings,
     }

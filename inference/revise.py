@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ from marrowmap.inference.levels import label_levels
 from marrowmap.inference.pattern import pattern_from_evidence
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.report_json import read_report
+from marrowmap.inference.signature import Signature
 from marrowmap.inference.spine import SpineSettings, spine_column
 
 Decision = Literal["accept", "reject"]
@@ -111,20 +113,26 @@ def spine_of_maps(
     return describe_spine(maps.regions, mask, column, levels, maps.grid.spacing_mm)
 
 
-def revise_folder(out: Path, decisions: Mapping[int, Decision]) -> dict[str, Any]:
-    """Revise an output folder of `infer` in place and return its new report.
+def revise_folder(
+    out: Path, decisions: Mapping[int, Decision], signed_by: Signature | None = None
+) -> dict[str, Any]:
+    """Revise an output folder of `infer` in place and return its new report; PDF and DICOM objects follow.
 
     Args:
         out: Folder with `report.json` and its maps.
         decisions: By lesion id.
+        signed_by: The reader who takes responsibility; a revision without one is unsigned again.
 
     Raises:
         ReportFileError: If a file of the folder is missing or a lesion does not exist.
     """
+    from marrowmap.inference.dicom_out.attach import rewrite_documents
     from marrowmap.inference.report.write import write_outputs
 
     maps = read_maps(out)
     report = recompute(read_report(out), decisions, maps)
+    if signed_by is not None:
+        report["revision"]["signed_by"] = to_json(signed_by)
     probability, affine = _read_map(out / "lesion_probability.nii.gz")
     written = {
         "lesions": (maps.lesion_labels, affine),
@@ -132,7 +140,15 @@ def revise_folder(out: Path, decisions: Mapping[int, Decision]) -> dict[str, Any
         "lesion_probability": (probability, affine),
         **({} if maps.adc is None else {"adc": (maps.adc, affine)}),
     }
-    write_outputs(out, report, read_images(out, maps), written)
+    documents = partial(
+        rewrite_documents,
+        out=out,
+        report=report,
+        lesion_labels=maps.lesion_labels,
+        regions=maps.regions,
+        grid=maps.grid,
+    )
+    write_outputs(out, report, read_images(out, maps), written, also=[documents])
     return report
 
 

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from marrowmap.data.errors import SettingsError
 from marrowmap.inference.decisions import decisions_for
 from marrowmap.inference.revise import Decision, revise_folder
+from marrowmap.inference.signature import Signature
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     saved = decisions_for(options.out, options.decisions) if options.decisions else {}
-    decisions = decisions_of(reject=options.reject, accept=options.accept, saved=saved)
-    report = revise_folder(options.out, decisions)
+    signature = signature_of(options.signed_by, options.organization)
+    is_signed_only = signature is not None and not (options.reject or options.accept or saved)
+    decisions = (
+        {} if is_signed_only else decisions_of(reject=options.reject, accept=options.accept, saved=saved)
+    )
+    report = revise_folder(options.out, decisions, signature)
     if options.json:
         print(json.dumps(report, indent=2))
         return 0
@@ -63,6 +68,15 @@ def decisions_of(
     return {**(saved or {}), **dict.fromkeys(rejected, "reject"), **dict.fromkeys(accepted, "accept")}
 
 
+def signature_of(name: str, organization: str) -> Signature | None:
+    """Return who signs, None where nobody does.
+
+    Raises:
+        SettingsError: If only one of the two is given.
+    """
+    return Signature(name=name, organization=organization) if name or organization else None
+
+
 def _ids(text: str) -> list[int]:
     try:
         return [int(word) for word in text.replace(",", " ").split()]
@@ -76,6 +90,10 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--reject", type=str, default="", help="Lesion ids, such as 3,5.")
     parser.add_argument("--accept", type=str, default="", help="Lesion ids, such as 1,2.")
     parser.add_argument("--decisions", type=Path, default=None, help="File saved from report.html.")
+    parser.add_argument(
+        "--signed-by", type=str, default="", help="Reader who signs, as family^given: no longer preliminary."
+    )
+    parser.add_argument("--organization", type=str, default="", help="Where the reader who signs works.")
     parser.add_argument("--json", action="store_true", help="Print the whole report as JSON.")
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser

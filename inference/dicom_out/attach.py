@@ -14,6 +14,8 @@ from marrowmap.data.selection import Choices
 from marrowmap.data.sources import SourceSeries, read_sources
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.report.pdf import write_pdf
+from marrowmap.inference.report.words_catalog import words_of
+from marrowmap.inference.report.write import page_language
 
 NO_OBJECTS = ExamWarning(
     code="no_dicom_objects",
@@ -23,7 +25,7 @@ NO_OBJECTS = ExamWarning(
 
 
 def with_sources(
-    exam: Exam, study: Path, choices: Choices, study_uid: str
+    exam: Exam, study: Path, choices: Choices, study_uid: str, is_wanted: bool = True
 ) -> tuple[Exam, tuple[SourceSeries, ...]]:
     """Return the source series of an exam, and the exam with a warning where there are none.
 
@@ -32,7 +34,10 @@ def with_sources(
         study: Where it was read from.
         choices: As for `read_exam`.
         study_uid: As for `read_exam`.
+        is_wanted: False returns the exam as it is and no source: no objects were asked for.
     """
+    if not is_wanted:
+        return exam, ()
     sources = read_sources(study, exam, choices, study_uid)
     return (exam if sources else replace(exam, warnings=(*exam.warnings, NO_OBJECTS))), sources
 
@@ -58,7 +63,7 @@ def write_documents(
         with_maps: Also ADC and probability as parametric maps.
         with_structure_set: Also the lesions as contours.
     """
-    write_pdf(out, report)
+    write_pdf(out, report, words_of(page_language(out)))
     if not sources:
         return
     from marrowmap.inference.dicom_out.write import ObjectMaps, write_objects
@@ -97,7 +102,7 @@ def rewrite_documents(
         regions: The same.
         grid: Their grid.
     """
-    write_pdf(staged, report)
+    write_pdf(staged, report, words_of(page_language(staged)))
     if not (out / "dicom").is_dir():
         return
     from marrowmap.inference.dicom_out.write import ObjectMaps, rewrite_objects

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from marrowmap.data.errors import ReportFileError
-from marrowmap.inference.report import page_words, words
+from marrowmap.inference.report import page_response, page_words, words
 from marrowmap.inference.report.report_json import REPORT_FILE
 from marrowmap.inference.report.tables import lesions_by_volume
 from marrowmap.inference.report.words_catalog import ENGLISH, Words
@@ -173,13 +173,20 @@ def _lesion_row(lesion: Mapping[str, Any], said: Words) -> list[Flowable]:
 
 
 def _further(report: Report, said: Words) -> list[Flowable]:
-    """Return what follows from the lesions: biopsy candidates, and the response where exams were compared."""
+    """Return what follows from the lesions: biopsy candidates, and the response where there is one."""
     lines = page_words.biopsy_lines(report, said)
     biopsy = [_text(said("For the team to discuss for biopsy"), "section")] if lines else []
-    category = (report["response"] or {}).get("patient")
-    response = [_text(said("Response"), "section")] if category is not None else []
-    answer = [_text(words.number_words(category, said), "body")] if category is not None else []
-    return [*biopsy, *(_text(line, "body") for line in lines), *response, *answer]
+    return [*biopsy, *(_text(line, "body") for line in lines), *_response(report, said)]
+
+
+def _response(report: Report, said: Words) -> list[Flowable]:
+    """Return the change against an earlier exam: category, volume, ADC, and what to know of it."""
+    parts = page_response.response_parts(report, said)
+    if parts is None:
+        return []
+    figures = [f"{one['label']}: {one['value']} {one['note']}".strip() for one in parts["figures"]]
+    lines = [parts["dates"], *figures, *parts["warnings"], parts["source"]]
+    return [_text(said("Response"), "section"), *(_text(line, "body") for line in lines if line)]
 
 
 def _regions(report: Report, said: Words) -> Flowable:

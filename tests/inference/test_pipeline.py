@@ -25,6 +25,7 @@ from marrowmap.scripts import revise as revise_command
 FILES = (
     "report.json",
     "report.html",
+    "report.pdf",
     "lesions.csv",
     "mip.png",
     "lesions.nii.gz",
