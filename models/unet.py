@@ -91,19 +91,29 @@ class MarrowUNet(torch.nn.Module):
             filters=list(settings.features),
             norm_name=_norm(settings),
         )
-        head = self.head
+        self._reset_body()
+        self.body.output_block.conv.conv = self._new_head(outputs)
+
+    def _reset_body(self) -> None:
+        """Give the convolutions torch's own start: with DynUNet's, learning took a tenth longer."""
+        for layer in self.body.modules():
+            if isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+                layer.reset_parameters()
+
+    def _new_head(self, outputs: int) -> torch.nn.Conv3d:
+        """Return the output layer, 3 x 3 x 3.
+
+        DynUNet's own (1 x 1 x 1) gives an output 16 weights: the optimiser moved it so slowly that it first
+        went to "nothing anywhere", and the layers below got no gradient. On two patches this one reached in
+        20 steps what that one had not reached in 60, for 15 % more time a step.
+        """
+        head = torch.nn.Conv3d(self.settings.features[0], outputs * STEM_STRIDE**3, kernel_size=3, padding=1)
         assert head.bias is not None
         with torch.no_grad():
             # Lesions are rare: an even start would spend the first hundreds of steps on saying so.
             head.bias[: STEM_STRIDE**3] = math.log(LESION_PRIOR / (1 - LESION_PRIOR))
             # Most of a body is no skeleton: the background starts ahead of the regions.
             head.bias[STEM_STRIDE**3 : 2 * STEM_STRIDE**3] = BACKGROUND_START
-
-    @property
-    def head(self) -> torch.nn.Conv3d:
-        """The output layer: eight voxels of every output channel from one cell's features."""
-        head = self.body.output_block.conv.conv
-        assert isinstance(head, torch.nn.Conv3d)
         return head
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

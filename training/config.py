@@ -143,17 +143,14 @@ class OptimiserSettings:
         learning_rate: Highest learning rate.
         warm_up: Fraction of the run in which the learning rate rises.
         final_rate: Last learning rate, as a fraction of the highest.
-        head_rate: Learning rate of the output layer, as a multiple. It starts from "no lesion, no bone" and
-            sees few channels: at the common rate it took hundreds of steps to leave that answer.
         weight_decay: AdamW's.
         gradient_norm: Gradients are clipped to this norm.
         ema_decay: Decay of the averaged weights, which are validated and exported.
     """
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     warm_up: float = 0.01
     final_rate: float = 0.01
-    head_rate: float = 5.0
     weight_decay: float = 1e-3
     gradient_norm: float = 5.0
     ema_decay: float = 0.998

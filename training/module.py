@@ -111,23 +111,19 @@ class MarrowModule(lightning.LightningModule):
         rate = learning_rate(self.progress(), self.settings.optimiser)
         for optimiser in self.trainer.optimizers:
             for group in optimiser.param_groups:
-                group["lr"] = rate * group["rate_factor"]
+                group["lr"] = rate
         self.log("train/learning_rate", rate)
         return None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW; norms and biases are not decayed."""
         settings = self.settings.optimiser
-        head = {id(parameter) for parameter in self.network.head.parameters()}
-        groups = []
-        for in_head in (False, True):
-            here = [p for p in self.network.parameters() if (id(p) in head) == in_head]
-            factor = settings.head_rate if in_head else 1.0
-            weights, others = [p for p in here if p.ndim > 1], [p for p in here if p.ndim <= 1]
-            groups += [
-                {"params": weights, "weight_decay": settings.weight_decay, "rate_factor": factor},
-                {"params": others, "weight_decay": 0.0, "rate_factor": factor},
-            ]
+        weights = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": weights, "weight_decay": settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         return torch.optim.AdamW(groups, lr=learning_rate(0.0, settings))
 
 
