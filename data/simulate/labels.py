@@ -53,7 +53,6 @@ class Tissue(IntEnum):
     METAL = 37
     RENAL_MEDULLA = 38
     ENDOMETRIUM = 39
-    TENDON = 40
     THIN_CORTEX = 41
     MEDULLARY_CAVITY = 42
     BOWEL_MUCOSA = 43

@@ -131,7 +131,6 @@ TISSUES: dict[Tissue, Material] = {
     Tissue.METAL: _m(0.0, 1000, 50),
     Tissue.RENAL_MEDULLA: _m(0.92, 1250, 85, 0.0, 2000),
     Tissue.ENDOMETRIUM: _m(0.95, 1400, 120, 0.0, 1250),
-    Tissue.TENDON: _m(0.25, 600, 8, 0.02, 1000),
     Tissue.THIN_CORTEX: _m(0.42, 900, 30, 0.45, 500),
     Tissue.MEDULLARY_CAVITY: _m(1.0, 970, 44, 0.9, 400),
     Tissue.BOWEL_MUCOSA: _m(0.9, 950, 52, 0.0, 1400),
