@@ -28,6 +28,8 @@ from marrowmap.inference.findings import Findings
 from marrowmap.inference.measure import channel
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.write import LabelledMap, write_outputs
+from marrowmap.inference.response_exam import kept_for_comparison
+from marrowmap.inference.response_files import add_response, require_prior, write_trend
 from marrowmap.inference.revise import write_images
 from marrowmap.inference.segment import SegmentSettings, segment
 from marrowmap.models.bundle import Bundle, load_bundle
@@ -45,6 +47,7 @@ class InferSettings:
 
     Attributes:
         clinical: Clinical file (YAML or JSON); None leaves every clinical field unknown.
+        prior: What `infer` wrote for an earlier exam of the same person; the response is measured against it.
         weights: Folder of a bundle; None for the shipped one.
         device: `auto`, `cpu`, `cuda` or `cuda:n`.
         threads: CPU threads of the engine; None for all.
@@ -58,6 +61,7 @@ class InferSettings:
     """
 
     clinical: Path | None = None
+    prior: Path | None = None
     weights: Path | None = None
     device: str = "auto"
     threads: int | None = None
@@ -109,6 +113,8 @@ def infer(
     watch = Stopwatch()
     _refuse_file(out)
     clinical = read_clinical(settings.clinical) if settings.clinical else ClinicalInput()
+    if settings.prior:
+        require_prior(settings.prior)
     with watch.stage("load_network"):
         bundle, engine = network or open_network(settings)
     with watch.stage("read_study"):
@@ -129,10 +135,14 @@ def infer(
         )
     run = {"program_version": version("marrowmap"), "settings": _recorded(settings), "seconds": watch.seconds}
     report = build_report(findings, exam, model_input, model_json(bundle, engine), clinical, run)
+    if settings.prior:
+        with watch.stage("compare"):
+            add_response(report, settings.prior, findings, model_input)
     with watch.stage("write"):
         images = report_images(findings, model_input)
+        kept = partial(write_images, images=images, extra=kept_for_comparison(model_input))
         documents = _documents(report, findings, images, sources, settings)
-        also = [partial(write_images, images=images), documents]
+        also = [kept, partial(write_trend, report=report), documents]
         write_outputs(out, report, images, output_maps(findings), also=also)
     report["run"]["seconds"] = dict(watch.seconds)
     return report
@@ -246,6 +256,7 @@ def _recorded(settings: InferSettings) -> dict[str, Any]:
     """Return the settings for the report; of paths the last name only, a folder may hold a person's name."""
     return {
         "clinical": settings.clinical is not None,
+        "prior": settings.prior is not None,
         "weights": settings.weights.name if settings.weights else None,
         "device": settings.device,
         "threads": settings.threads,

@@ -97,6 +97,8 @@ def recompute(
         "biopsy_candidates": to_json(propose_biopsy(lesions)),
         "revision": _revision(report, decisions),
     }
+    if report["response"]:
+        revised["response"] = revised_response(report["response"], revised)
     revised["staging"] = stage_report(revised, clinical)
     revised["notes"] = notes_of(revised, lesions, pattern, burden, spine, clinical)
     return revised
@@ -128,6 +130,7 @@ def revise_folder(
     """
     from marrowmap.inference.dicom_out.attach import rewrite_documents
     from marrowmap.inference.report.write import write_outputs
+    from marrowmap.inference.response_files import write_trend
 
     maps = read_maps(out)
     report = recompute(read_report(out), decisions, maps)
@@ -148,7 +151,8 @@ def revise_folder(
         regions=maps.regions,
         grid=maps.grid,
     )
-    write_outputs(out, report, read_images(out, maps), written, also=[documents])
+    trend = partial(write_trend, report=report)
+    write_outputs(out, report, read_images(out, maps), written, also=[trend, documents])
     return report
 
 
@@ -170,9 +174,26 @@ def read_maps(out: Path) -> ReportMaps:
     )
 
 
-def write_images(folder: Path, images: ReportImages) -> None:
-    """Keep the volumes that the report shows, each in 256 steps."""
-    kept = {}
+def read_probability(out: Path) -> Array3D:
+    """Read the lesion probability beside a report, float32 `(i, j, k)`.
+
+    Raises:
+        ReportFileError: If it is missing.
+    """
+    return _read_map(out / "lesion_probability.nii.gz")[0].astype(np.float32, copy=False)
+
+
+def write_images(
+    folder: Path, images: ReportImages, extra: Mapping[str, npt.NDArray[Any]] | None = None
+) -> None:
+    """Keep the volumes that the report shows, each in 256 steps, and what comparing exams needs besides.
+
+    Args:
+        folder: Where to write.
+        images: The volumes.
+        extra: More arrays, written as they are.
+    """
+    kept: dict[str, npt.NDArray[Any]] = dict(extra or {})
     for name in ("dwi_high", "t1", "stir"):
         volume = getattr(images, name)
         if volume is not None:

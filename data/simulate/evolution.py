@@ -65,6 +65,8 @@ _FATES_OF_TREATED: dict[Course, dict[Fate, float]] = {
     "progressing": {"reactivated": 0.6, "unchanged": 0.4},
     "mixed": {"fat_returned": 0.3, "reactivated": 0.4, "unchanged": 0.3},
 }
+_BETTER: frozenset[Fate] = frozenset({"treated", "fat_returned", "shrunk", "vanished"})
+_WORSE: frozenset[Fate] = frozenset({"grown", "reactivated"})
 _NEW_LESIONS: dict[Course, float] = {"responding": 0.0, "stable": 0.0, "progressing": 3.0, "mixed": 1.5}
 _NEW_DIAMETER_MM = (9.0, 24.0)
 _GROWTH = (1.45, 2.0)
@@ -113,18 +115,14 @@ def evolve(anatomy: Anatomy, body: DiseasedBody, rng: np.random.Generator, cours
     """
     canvas = _canvas_of(anatomy, body, rng)
     grade = _evolve_marrow(canvas, body, rng, course)
-    fates: dict[int, Fate] = {}
+    fates = _drawn_fates(body.lesions, rng, course)
     boxes = ndimage.find_objects(canvas.lesion_labels.astype(np.int32, copy=False))
     for lesion in body.lesions:
-        fates[lesion.id] = _draw_fate(lesion, rng, course)
-    if course == "progressing" and fates and not set(fates.values()) & {"grown", "reactivated"}:
-        fates[max(body.lesions, key=lambda lesion: lesion.volume_ml).id] = "grown"
-    for lesion in body.lesions:
         _change(canvas, lesion, boxes[lesion.id - 1], fates[lesion.id], rng)
-    known = len(body.lesions)
-    added = _add_lesions(
-        canvas, rng, known, int(rng.poisson(_NEW_LESIONS[course])) + (course == "progressing")
-    )
+    is_still_calm = not set(fates.values()) & _WORSE
+    least = 1 if course == "progressing" or (course == "mixed" and is_still_calm) else 0
+    count = max(least, int(rng.poisson(_NEW_LESIONS[course])))
+    added = _add_lesions(canvas, rng, len(body.lesions), count)
     kept = [lesion for lesion in body.lesions if fates[lesion.id] != "vanished"]
     table = joined(_upper_rows(body.table), table_of(canvas.materials))
     changed = replace(
@@ -159,6 +157,23 @@ def _canvas_of(anatomy: Anatomy, body: DiseasedBody, rng: np.random.Generator) -
 def _upper_rows(table: MaterialTable) -> MaterialTable:
     """Return tissues and marrow: all rows above the lesions'."""
     return replace(table, **{name: column[:FIRST_LESION_ROW] for name, column in vars(table).items()})
+
+
+def _drawn_fates(
+    lesions: tuple[LesionTruth, ...], rng: np.random.Generator, course: Course
+) -> dict[int, Fate]:
+    """Draw a fate for each lesion; the largest bears the course out if no other does."""
+    fates: dict[int, Fate] = {lesion.id: _draw_fate(lesion, rng, course) for lesion in lesions}
+    if not fates:
+        return fates
+    largest = max(lesions, key=lambda lesion: lesion.volume_ml)
+    found = set(fates.values())
+    if course == "progressing" and not found & _WORSE:
+        fates[largest.id] = "grown"
+    if course in ("responding", "mixed") and not found & _BETTER:
+        is_treated = largest.adc_um2_per_s > _TREATED_ADC_UM2_PER_S
+        fates[largest.id] = "fat_returned" if is_treated else "treated"
+    return fates
 
 
 def _draw_fate(lesion: LesionTruth, rng: np.random.Generator, course: Course) -> Fate:
@@ -331,9 +346,12 @@ def _after(lesion: LesionTruth, fate: Fate, canvas: PaintedBody, table: Material
 def _evolve_marrow(
     canvas: PaintedBody, body: DiseasedBody, rng: np.random.Generator, course: Course
 ) -> DiffuseGrade:
-    """Let diffuse infiltration follow the course; healthy background marrow stays as it is."""
+    """Let diffuse infiltration follow the course; healthy background marrow stays as it is.
+
+    In a mixed course it responds where there are no lesions that could.
+    """
     grade = body.diffuse_grade
-    if grade == "none" or course in ("stable", "mixed"):
+    if grade == "none" or course == "stable" or (course == "mixed" and body.lesions):
         return grade
     flat = np.flatnonzero((canvas.material >= TISSUE_ROWS) & (canvas.material < FIRST_LESION_ROW))
     rows = canvas.material.reshape(-1)[flat]
