@@ -91,7 +91,7 @@ def describe(
     column = spine_column(regions, grid.spacing_mm, settings.spine)
     marrow = marrow_background(model_input, regions, mask)
     coverage = coverage_of(regions, grid, settings.coverage)
-    levels = label_levels(regions, column, whole_regions(coverage))
+    levels = label_levels(regions, column, whole_regions(coverage), grid.spacing_mm[2])
     surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column, levels=levels)
     lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions, calibration)
     vertebrae = measure_vertebrae(column, model_input, regions, mask, muscle)

@@ -33,6 +33,8 @@ PITCHES: Mapping[Region, Mapping[str, float]] = {
 #: A boundary moves to a disc no farther than this share of the height of a vertebra.
 SNAP_SHARE = 0.4
 LUMBAR_COUNT = 5
+#: A disc nearer than this to a limit of the region is the limit.
+LIMIT_MM = 6.0
 #: Arches and spinous processes hang below their body: from this far behind the axis on ...
 ARCH_FROM_MM = 10.0
 #: ... by so many mm for each mm; most in the thoracic spine.
@@ -86,23 +88,26 @@ class SpineLevels:
         return next((level for level in self.levels if level.low <= plane < level.high), None)
 
 
-def label_levels(regions: npt.NDArray[np.uint8], column: SpineColumn, whole: Sequence[Region]) -> SpineLevels:
+def label_levels(
+    regions: npt.NDArray[np.uint8], column: SpineColumn, whole: Sequence[Region], plane_mm: float
+) -> SpineLevels:
     """Name the vertebrae.
 
     Args:
         regions: uint8 `(i, j, k)` of `Region` values, k upward.
         column: Axis, bodies and discs of the thoracic and lumbar spine.
         whole: Regions that were imaged as a whole; in others nothing can be counted.
+        plane_mm: Distance of two planes along k.
     """
     limits = _limits(regions, column)
     seen = [(disc.start + disc.stop) / 2 for disc in column.discs]
     levels: list[Level] = []
     for region, pitches in PITCHES.items():
         if region in whole and region in limits:
-            levels += _laid_out(region, pitches, limits[region], seen)
+            levels += _laid_out(region, pitches, limits[region], seen, plane_mm)
     found = SpineLevels(levels=tuple(levels), axis_j=_axis_j(column))
     lumbar = [level for level in levels if level.region == Region.LUMBAR_SPINE.key]
-    count = _lumbar_bodies(lumbar, seen) if lumbar else LUMBAR_COUNT
+    count = _lumbar_bodies(lumbar, seen, plane_mm) if lumbar else LUMBAR_COUNT
     if count == LUMBAR_COUNT:
         return found
     doubtful = tuple(replace(level, is_certain=False) for level in levels)
@@ -164,9 +169,37 @@ def _planes(regions: npt.NDArray[np.uint8], column: SpineColumn, region: Region)
 
 
 def _laid_out(
-    region: Region, pitches: Mapping[str, float], limits: tuple[float, float], seen: Sequence[float]
+    region: Region,
+    pitches: Mapping[str, float],
+    limits: tuple[float, float],
+    seen: Sequence[float],
+    plane_mm: float,
 ) -> list[Level]:
-    """Return the vertebrae of a region, their boundaries moved to the discs that are seen."""
+    """Return the vertebrae of a region: between its discs if all are seen, else moved to those that are."""
+    low, high = limits
+    inside = _inside(limits, seen, plane_mm)
+    if len(inside) == len(pitches) - 1 and region is not Region.CERVICAL_SPINE:
+        edges = [(edge, True) for edge in (high, *reversed(inside), low)]
+    else:
+        edges = _moved_edges(pitches, limits, seen)
+    is_counted = region is not Region.CERVICAL_SPINE  # its discs are not looked for
+    return [
+        Level(name=name, region=region.key, low=lower, high=upper, is_certain=a and b and is_counted)
+        for name, ((upper, a), (lower, b)) in zip(pitches, pairwise(edges), strict=True)
+    ]
+
+
+def _inside(limits: tuple[float, float], seen: Sequence[float], plane_mm: float) -> list[float]:
+    """Return the discs within a region, from below, without those at its limits."""
+    low, high = limits
+    margin = LIMIT_MM / plane_mm
+    return sorted(disc for disc in seen if low + margin < disc < high - margin)
+
+
+def _moved_edges(
+    pitches: Mapping[str, float], limits: tuple[float, float], seen: Sequence[float]
+) -> list[tuple[float, bool]]:
+    """Return boundaries by the usual heights, from above, each moved to a disc near it if one is seen."""
     low, high = limits
     share = np.cumsum([0.0, *pitches.values()]) / sum(pitches.values())
     laid = high - share * (high - low)
@@ -176,19 +209,16 @@ def _laid_out(
         near = [disc for disc in seen if abs(disc - laid[number]) <= reach]
         nearest = min(near, key=lambda disc, at=laid[number]: abs(disc - at), default=None)
         edges.append((float(laid[number]), False) if nearest is None else (nearest, True))
-    edges.append((float(laid[-1]), True))
-    is_counted = region is not Region.CERVICAL_SPINE  # its discs are not looked for
-    return [
-        Level(name=name, region=region.key, low=lower, high=upper, is_certain=a and b and is_counted)
-        for name, ((upper, a), (lower, b)) in zip(pitches, pairwise(edges), strict=True)
-    ]
+    return [*edges, (float(laid[-1]), True)]
 
 
-def _lumbar_bodies(lumbar: Sequence[Level], seen: Sequence[float]) -> int:
-    """Return how many lumbar vertebrae the discs tell apart; a height of two counts as two."""
+def _lumbar_bodies(lumbar: Sequence[Level], seen: Sequence[float], plane_mm: float) -> int:
+    """Return how many lumbar vertebrae the discs tell apart; a height of two counts twice."""
     top, bottom = lumbar[0].high, lumbar[-1].low
+    inside = _inside((bottom, top), seen, plane_mm)
+    if len(inside) >= LUMBAR_COUNT - 1:
+        return len(inside) + 1
     usual = (top - bottom) / LUMBAR_COUNT
-    inside = sorted(disc for disc in seen if bottom + SNAP_SHARE * usual < disc < top - SNAP_SHARE * usual)
     heights = np.diff([bottom, *inside, top])
     middle = float(np.median(heights)) if len(inside) >= 2 else usual
     return sum(max(1, round(float(height) / middle)) for height in heights)

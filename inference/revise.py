@@ -111,7 +111,7 @@ def spine_of_maps(
     kept = [lesion.id for lesion in lesions if lesion.certainty != "rejected"]
     mask = np.isin(maps.lesion_labels, kept) & (maps.lesion_labels > 0)
     column = spine_column(maps.regions, maps.grid.spacing_mm, SpineSettings())
-    levels = label_levels(maps.regions, column, whole_regions(coverage))
+    levels = label_levels(maps.regions, column, whole_regions(coverage), maps.grid.spacing_mm[2])
     return describe_spine(maps.regions, mask, column, levels, maps.grid.spacing_mm)
 
 

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from marrowmap.data.simulate.cohort import CohortSettings, write_cohort
 from marrowmap.data.simulate.evolution import Course
+from marrowmap.data.simulate.scenarios import ScenarioName, write_scenario
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
         Exit code 0. Wrong options exit 2; errors of the input are raised as `MarrowmapError`.
     """
     options = _parser().parse_args(arguments)
+    if options.scenario:
+        write_scenario(options.out, options.scenario, options.format)
+        print(f"simulated scenario {options.scenario} as {options.format} in {options.out}")
+        return 0
     settings = CohortSettings(
         exams=options.exams,
         seed=options.seed,
@@ -47,6 +52,11 @@ def _parser() -> ArgumentParser:
         "--follow-up",
         choices=get_args(Course),
         help="Scan each person a second time, after the disease has taken this course.",
+    )
+    parser.add_argument(
+        "--scenario",
+        choices=get_args(ScenarioName),
+        help="One exam that a teaching text describes, with clinical.yaml beside; no seed or pattern.",
     )
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser

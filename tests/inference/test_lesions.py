@@ -11,7 +11,7 @@ from marrowmap.data.skeleton import Region
 from marrowmap.inference.describe import FindingSettings, describe
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.findings_json import findings_to_json, lesion_from_json
-from marrowmap.inference.instances import outline_lesions, voxels_by_id
+from marrowmap.inference.instances import outline_lesions, parts_between_necks, voxels_by_id
 from marrowmap.inference.lesions import LesionSettings
 from marrowmap.inference.segment import Segmentation
 from marrowmap.models.calibration import lesion_score
@@ -170,6 +170,22 @@ def test_a_5_mm_lesion_is_equivocal_because_of_its_size() -> None:
     (lesion,) = findings(box((20, 20, 20), (2, 2, 1))).lesions
     assert lesion.certainty == "equivocal"
     assert "of the 5 mm limit" in lesion.reasons[0]
+
+
+def test_two_balls_that_a_thin_neck_joins_are_two_parts() -> None:
+    i, j, k = np.ogrid[:40, :20, :20]
+    balls = ((i - 10) ** 2 + (j - 10) ** 2 + (k - 10) ** 2 <= 36) | (
+        (i - 26) ** 2 + (j - 10) ** 2 + (k - 10) ** 2 <= 36
+    )
+    joined = balls.copy()
+    joined[10:26, 10, 10] = True
+    assert parts_between_necks(np.argwhere(joined)) == 2
+    assert parts_between_necks(np.argwhere(joined & (np.arange(40)[:, None, None] < 16))) == 1
+
+
+def test_a_block_has_one_part() -> None:
+    assert parts_between_necks(np.argwhere(np.ones((8, 4, 4), dtype=bool))) == 1
+    assert parts_between_necks(np.array([[0, 0, 0]])) == 1
 
 
 def test_specks_are_counted_in_a_warning_not_lost() -> None:
