@@ -30,6 +30,7 @@ from marrowmap.inference.levels import label_levels
 from marrowmap.inference.pattern import pattern_from_evidence
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.report_json import read_report
+from marrowmap.inference.response import revised as revised_response
 from marrowmap.inference.signature import Signature
 from marrowmap.inference.spine import SpineSettings, spine_column
 
