@@ -148,7 +148,7 @@ class OptimiserSettings:
         ema_decay: Decay of the averaged weights, which are validated and exported.
     """
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-4
     warm_up: float = 0.01
     final_rate: float = 0.01
     weight_decay: float = 1e-3
