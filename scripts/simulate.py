@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         pattern=options.pattern,
         format=options.format,
         follow_up=options.follow_up,
+        anatomy=options.anatomy,
     )
     for done, folder in enumerate(write_cohort(options.out, settings), start=1):
         if not options.quiet:

@@ -29,6 +29,7 @@ from marrowmap.data.simulate.dicom_study import write_dicom_study
 from marrowmap.data.simulate.evolution import Course
 from marrowmap.data.simulate.exam import SimulatedExam, simulate_exam, to_exam
 from marrowmap.data.simulate.follow_up import SimulatedPair, simulate_pair
+from marrowmap.data.simulate.label_maps import read_anatomy
 from marrowmap.data.simulate.truth import Truth
 
 StudyFormat = Literal["dicom", "nifti"]
@@ -47,6 +48,8 @@ class CohortSettings:
         pattern: Disease pattern of every exam; random draws one an exam.
         format: DICOM as a scanner writes it, or NIfTI named by sequence.
         follow_up: Scan each person a second time, after the disease has taken this course.
+        anatomy: Folder of label maps that every exam is made from (`label_maps.read_anatomy`), instead of
+            simulated bodies: ICRP 110 voxel files, TotalSegmentator's masks, or a NIfTI map with names.
     """
 
     exams: int = 1
@@ -54,6 +57,7 @@ class CohortSettings:
     pattern: Pattern = "random"
     format: StudyFormat = "dicom"
     follow_up: Course | None = None
+    anatomy: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated.
@@ -83,17 +87,22 @@ def write_cohort(out: Path, settings: CohortSettings) -> Iterator[Path]:
         The folder of each exam written.
 
     Raises:
-        SettingsError: If the folder holds something already; two studies in one place would mix.
+        SettingsError: If the folder holds something already (two studies in one place would mix), or the
+            folder of label maps holds no body.
     """
     require_empty(out)
+    body = read_anatomy(settings.anatomy) if settings.anatomy else None
     for seed in settings.seeds:
         folder = out if settings.exams == 1 else out / f"exam_{seed:05d}"
         if settings.follow_up:
             write_pair(
-                simulate_pair(seed, settings.follow_up, pattern=settings.pattern), folder, settings.format
+                simulate_pair(seed, settings.follow_up, pattern=settings.pattern, anatomy=body),
+                folder,
+                settings.format,
             )
         else:
-            write_exam(simulate_exam(seed, pattern=settings.pattern), folder, settings.format)
+            exam = simulate_exam(seed, pattern=settings.pattern, anatomy=body)
+            write_exam(exam, folder, settings.format)
         yield folder
 
 

@@ -66,7 +66,7 @@ def small_exam(seed: int) -> SimulatedExam:
 
 @pytest.fixture
 def simulated_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort, "simulate_exam", lambda seed, *, pattern: small_exam(seed))
+    monkeypatch.setattr(cohort, "simulate_exam", lambda seed, *, pattern, anatomy: small_exam(seed))
 
 
 def test_a_dicom_exam_has_one_file_a_slice_and_its_truth_beside(tmp_path: Path) -> None:
@@ -151,3 +151,10 @@ def test_an_unknown_pattern_is_a_wrong_option(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         command.main([str(tmp_path / "out"), "--pattern", "striped"])
     assert stop.value.code == 2
+
+
+def test_a_folder_that_holds_no_body_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    with pytest.raises(SettingsError, match="need a label map with a JSON of names"):
+        next(write_cohort(tmp_path / "out", CohortSettings(anatomy=tmp_path / "maps")))
+    assert not (tmp_path / "out").exists()
