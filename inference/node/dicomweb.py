@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from marrowmap.data.errors import ArchiveError
 from marrowmap.inference.node.archive import Accept, RemoteStudy
+from marrowmap.inference.node.intake import OUR_MODEL_NAME
 from marrowmap.inference.node.peers import WebSettings
 
 T = TypeVar("T")
@@ -89,8 +90,12 @@ class WebArchive:
 
     def _mr_series(self, study_uid: str) -> list[Answer]:
         client, filters = self._client(), {"Modality": "MR"}
-        fields = ["NumberOfSeriesRelatedInstances"]
-        return self._asked(lambda: client.search_for_series(study_uid, search_filters=filters, fields=fields))
+        fields = ["NumberOfSeriesRelatedInstances", "SeriesDescription"]
+        series = self._asked(
+            lambda: client.search_for_series(study_uid, search_filters=filters, fields=fields)
+        )
+        # Our own composed series need not be fetched to be let go.
+        return [one for one in series if not _value(one, "0008103E").startswith(OUR_MODEL_NAME)]
 
     def _client(self) -> DICOMwebClient:
         settings, session = self.settings, requests.Session()

@@ -59,8 +59,8 @@ class Caller(AE):
 
     raw_socket: socket.socket | None = None
 
-    def _create_socket(self, *arguments: Any) -> AssociationSocket:
-        made = super()._create_socket(*arguments)
+    def _create_socket(self, *arguments: Any, **named: Any) -> AssociationSocket:
+        made = super()._create_socket(*arguments, **named)
         self.raw_socket = made.socket
         return made
 

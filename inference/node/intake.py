@@ -29,6 +29,8 @@ from marrowmap.inference.node.limits import DiskQuota, QuotaError
 
 logger = logging.getLogger(__name__)
 
+#: What names us as the maker of an object.
+OUR_MODEL_NAME = "marrowmap"
 #: What can be a source. All else, our own results above all, is acknowledged and let go.
 SOURCE_CLASSES = frozenset({MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -56,12 +58,14 @@ class Arrival:
         study_uid: Its Study Instance UID.
         sop_uid: Its SOP Instance UID.
         sop_class: Its SOP Class UID.
+        is_ours: Whether a marrowmap made it, this one or another.
     """
 
     encoded: bytes
     study_uid: str
     sop_uid: str
     sop_class: str
+    is_ours: bool = False
 
 
 def read_arrival(encoded: bytes) -> Arrival:
@@ -71,16 +75,21 @@ def read_arrival(encoded: bytes) -> Arrival:
         InstanceError: If it is no DICOM, or a UID is missing or malformed.
     """
     keywords = ["StudyInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+    wanted = [*keywords, "ManufacturerModelName", "ContributingEquipmentSequence"]
     try:
         with tolerant():
-            header = pydicom.dcmread(BytesIO(encoded), specific_tags=keywords, stop_before_pixels=True)
+            header = pydicom.dcmread(BytesIO(encoded), specific_tags=wanted, stop_before_pixels=True)
             study_uid, sop_uid, sop_class = (str(header.get(word) or "") for word in keywords)
+            makers = [header, *(header.get("ContributingEquipmentSequence") or ())]
+            is_ours = any(str(maker.get("ManufacturerModelName")) == OUR_MODEL_NAME for maker in makers)
     except Exception as error:  # pydicom raises nearly anything on bytes that are no DICOM
         raise InstanceError(f"not readable ({type(error).__name__})") from None
     for word, uid in zip(keywords, (study_uid, sop_uid, sop_class), strict=True):
         if len(uid) > _UID_LENGTH or not _UID.fullmatch(uid):
             raise InstanceError(f"{word} missing or malformed")
-    return Arrival(encoded=encoded, study_uid=study_uid, sop_uid=sop_uid, sop_class=sop_class)
+    return Arrival(
+        encoded=encoded, study_uid=study_uid, sop_uid=sop_uid, sop_class=sop_class, is_ours=is_ours
+    )
 
 
 class Intake:
@@ -113,7 +122,8 @@ class Intake:
             QuotaError: If there is no room for it.
             InstanceError: If its study has too many instances.
         """
-        if arrival.sop_class not in SOURCE_CLASSES:
+        # Our composed series is MR like its sources: taken for one, it would start the next round.
+        if arrival.is_ours or arrival.sop_class not in SOURCE_CLASSES:
             return Outcome.IGNORED
         opens = opens and arrival.study_uid not in self._expected
         return self._keep(self.study(arrival.study_uid), arrival, is_open=opens)

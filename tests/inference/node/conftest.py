@@ -115,10 +115,10 @@ class Orthanc:
         return [one for study in studies for one in self.ask(f"/studies/{study['ID']}/instances")]
 
     def results(self, study_uid: str) -> list[Dataset]:
-        """Return the result objects of a study, as stored."""
+        """Return the objects of a study that we made, as stored."""
         files = (BytesIO(self.ask(f"/instances/{i['ID']}/file")) for i in self.instances(study_uid))
         datasets = [pydicom.dcmread(file) for file in files]
-        return [dataset for dataset in datasets if dataset.Modality != "MR"]
+        return [dataset for dataset in datasets if dataset.get("ManufacturerModelName") == "marrowmap"]
 
     def start(self) -> subprocess.Popen[bytes]:
         assert ORTHANC is not None
@@ -194,6 +194,12 @@ def make_study(tmp_path: Path) -> Callable[..., Study]:
         return Study(uid=study_uid, files=tuple(files))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_slice() -> Callable[..., Dataset]:
+    """A function that makes one MR instance."""
+    return mr_slice
 
 
 def mr_slice(study_uid: str, series_uid: str, number: int, **tags: Any) -> Dataset:

@@ -20,6 +20,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    MRImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
     generate_uid,
@@ -34,6 +35,7 @@ KINDS = {
     "sr": (Comprehensive3DSRStorage, "SR"),
     "report": (EncapsulatedPDFStorage, "DOC"),
     "mip": (SecondaryCaptureImageStorage, "OT"),
+    "composed/0001": (MRImageStorage, "MR"),
 }
 
 
@@ -74,8 +76,9 @@ def write_object(path: Path, source: Dataset, sop_class: str, modality: str, ima
         setattr(made, keyword, source.get(keyword, ""))
     made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
     made.SeriesInstanceUID, made.Modality, made.SeriesNumber = generate_uid(), modality, 900
-    made.SeriesDescription = f"of {images} images"
-    if modality in ("SEG", "OT"):
+    made.SeriesDescription = f"marrowmap of {images} images"
+    made.ManufacturerModelName = "marrowmap"
+    if modality in ("SEG", "OT", "MR"):
         made.Rows = made.Columns = 16
         made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
         made.BitsAllocated = made.BitsStored = 8

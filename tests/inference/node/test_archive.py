@@ -65,9 +65,9 @@ def test_results_are_in_the_archive_as_they_were_written(
     until(is_done(node))
     # 0.3 s of them are the wait for the end of the study; the inference takes no time.
     assert time.monotonic() - last_instance < 5.0
-    written = by_uid([pydicom.dcmread(path) for path in settings.folder.glob("jobs/*/out/dicom/*.dcm")])
+    written = by_uid([pydicom.dcmread(path) for path in settings.folder.glob("jobs/*/out/dicom/**/*.dcm")])
     stored = by_uid(orthanc.results(study.uid))
-    assert {d.Modality for d in stored.values()} == {"SEG", "SR", "DOC", "OT"}
+    assert {d.Modality for d in stored.values()} == {"SEG", "SR", "DOC", "OT", "MR"}
     assert stored == written
 
 
@@ -88,7 +88,7 @@ def test_five_studies_that_arrive_interleaved_are_kept_apart(
     until(is_done(node, 5))
     for study in studies:
         found = [dataset.SeriesDescription for dataset in orthanc.results(study.uid)]
-        assert found == [f"of {len(study.files)} images"] * 4
+        assert found == [f"marrowmap of {len(study.files)} images"] * 5
 
 
 def test_an_archive_that_is_down_gets_everything_when_it_is_back(
@@ -109,7 +109,7 @@ def test_an_archive_that_is_down_gets_everything_when_it_is_back(
     process = archive.start()
     try:
         until(is_done(node))
-        assert len(archive.results(study.uid)) == 4
+        assert len(archive.results(study.uid)) == 5
     finally:
         process.kill()
         process.wait()
@@ -133,7 +133,7 @@ def test_a_study_is_fetched_by_dicomweb_once_and_not_again_for_our_own_results(
     node = start_node(replace(settings, archives=(pacs,), poll=poll))
     until(is_done(node))
     results = by_uid(orthanc.results(study.uid))
-    assert {dataset.SeriesDescription for dataset in results.values()} == {"of 6 images"}
+    assert {dataset.SeriesDescription for dataset in results.values()} == {"marrowmap of 6 images"}
     polls = node.metrics.total("polls")
     until(lambda: node.metrics.total("polls") >= polls + 8)
     assert node.metrics.total("instances_received") == 6
@@ -147,12 +147,12 @@ def test_results_sent_back_to_the_node_by_the_archive_start_nothing(
     node = start_node(settings)
     send(port_of(node), make_study().files)
     until(is_done(node))
-    results = [str(path) for path in settings.folder.glob("jobs/*/out/dicom/*.dcm")]
+    results = [str(path) for path in settings.folder.glob("jobs/*/out/dicom/**/*.dcm")]
     if shutil.which("dcmsend") is None:
         pytest.skip("needs the Debian package dcmtk")
     command = ["dcmsend", "-aet", "SENDER", "-aec", "MARROWMAP", "127.0.0.1", str(port_of(node)), *results]
     subprocess.run(command, check=True, capture_output=True)
-    assert node.metrics.total("instances_received", outcome="ignored") == 4
+    assert node.metrics.total("instances_received", outcome="ignored") == 5
     assert sum(node.overview.states().values()) == 1
 
 
@@ -229,7 +229,7 @@ def test_images_are_cleared_away_and_the_results_are_kept(
     node.stop()
     node = start_node(replace(settings, keep=replace(settings.keep, images_days=0.0)))
     until(lambda: not list(settings.folder.glob("studies/*/*.dcm")))
-    assert len(list(settings.folder.glob("jobs/*/out/dicom/*.dcm"))) == 4
+    assert len(list(settings.folder.glob("jobs/*/out/dicom/**/*.dcm"))) == 5
     send(port_of(node), study.files)  # the archive sends it all again: known, and done
     until(lambda: node.overview.receiving() == 0)
     assert sum(node.overview.states().values()) == 1

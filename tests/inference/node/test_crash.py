@@ -24,6 +24,7 @@ Make = Callable[..., Any]
 Until = Callable[..., Any]
 PROGRAM = Path(__file__).parent / "stand_in.py"
 QUIET_S = 1.5
+KINDS = ("DOC", "MR", "OT", "SEG", "SR")
 
 
 class Victim:
@@ -113,11 +114,11 @@ def start_senders(
 
 
 def assert_done_once(victim: Victim, orthanc: Any, studies: Sequence[Any]) -> None:
-    """Each study: one job, four results of all its images, each once in the archive."""
+    """Each study: one job, five results of all its images, each once in the archive."""
     assert victim.count("job") == len(studies)
     for study in studies:
         found = sorted((d.Modality, d.SeriesDescription) for d in orthanc.results(study.uid))
-        assert found == [(m, f"of {len(study.files)} images") for m in ("DOC", "OT", "SEG", "SR")]
+        assert found == [(m, f"marrowmap of {len(study.files)} images") for m in KINDS]
 
 
 def test_killed_at_each_step_once(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from marrowmap.inference.node import intake as intake_module
 from marrowmap.inference.node.config import LimitSettings
@@ -18,7 +19,7 @@ MR, SEG = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.66.4"
 
 @pytest.fixture
 def quota(tmp_path: Path) -> DiskQuota:
-    return DiskQuota(tmp_path, LimitSettings(quota_gb=1e-6, free_gb=0.0))  # 1000 bytes
+    return DiskQuota(tmp_path, LimitSettings(quota_gb=2e-6, free_gb=0.0))  # 2000 bytes
 
 
 @pytest.fixture
@@ -50,6 +51,18 @@ def test_our_own_results_coming_back_are_no_images(intake: Intake, tmp_path: Pat
     assert not (tmp_path / "studies").exists()
 
 
+def test_our_own_composed_series_coming_back_is_no_source(
+    intake: Intake, write_slice: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    ours, theirs = write_slice("1.2.3", "1.2.3.1", 1), write_slice("1.2.3", "1.2.3.1", 2)
+    ours.ManufacturerModelName = "marrowmap"
+    outcomes = []
+    for dataset in (ours, theirs):
+        dataset.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        outcomes.append(intake.accept(read_arrival((tmp_path / "one.dcm").read_bytes())))
+    assert outcomes == [Outcome.IGNORED, Outcome.STORED]
+
+
 def test_no_part_of_a_path_comes_from_a_tag(intake: Intake, tmp_path: Path) -> None:
     intake.accept(arrival("1.1"))
     (file,) = intake.files_of(intake.study("1.2.3"))
@@ -72,11 +85,11 @@ def test_bytes_that_are_no_dicom_are_refused() -> None:
 
 
 def test_an_instance_beyond_the_quota_is_refused_and_leaves_no_file(intake: Intake, quota: DiskQuota) -> None:
-    intake.accept(arrival("1.1", size=600))
-    with pytest.raises(QuotaError, match="the quota of 1e-06 GB is used up"):
-        intake.accept(arrival("1.2", size=600))
+    intake.accept(arrival("1.1", size=1200))
+    with pytest.raises(QuotaError, match="the quota of 2e-06 GB is used up"):
+        intake.accept(arrival("1.2", size=1200))
     assert len(intake.files_of(intake.study("1.2.3"))) == 1
-    assert quota.used_bytes == 600
+    assert quota.used_bytes == 1200
 
 
 def test_a_study_of_too_many_instances_is_refused(intake: Intake) -> None:
