@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values, adc_unit_factor
+from marrowmap.data.alignment import aligned_to_diffusion
 from marrowmap.data.errors import StudyError
 from marrowmap.data.exam import Array3D, Exam, ExamWarning, Sequence, StudyInfo, Volume
 from marrowmap.data.placement import resampled_like, share_grid
@@ -99,7 +100,8 @@ def assemble_exam(
         stations={s: len(parts) for s, parts in roles.items()},
     )
     composed, seams = _composed(roles)
-    found += [*seams, *frames, *quality_warnings(composed, study)]
+    composed, moved = aligned_to_diffusion(composed)
+    found += [*seams, *frames, *moved, *quality_warnings(composed, study)]
     return Exam(volumes=composed, study=filled, warnings=tuple(dict.fromkeys(found)))
 
 

@@ -120,7 +120,8 @@ def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
         raise NoStudyError(f"no case {case}; found {listed or 'one exam without a case name'}")
     if len(cases) > 1 and not case:
         raise NoStudyError(
-            f"found {len(cases)} cases, need one: {listed}; name the folder of one, or the case with --study-uid"
+            f"found {len(cases)} cases, need one: {listed}; name the folder of one, or the case with "
+            "--study-uid"
         )
     return [file for file in named if not case or file.case == case.lower()]
 

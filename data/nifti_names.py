@@ -4,9 +4,9 @@ Ours: `t1.nii.gz`, `t2`, `stir`, `dixon_in`, `dixon_out`, `dixon_fat`, `dixon_wa
 `t1_contrast`, `adc`, `dwi_b50`, `dwi_b900` (any b; also `dwi_low`, `dwi_high`), each optionally with
 `_station1`, `_station2` ...; `dwi.nii.gz` with four axes and `dwi.bval` beside it.
 
-BIDS: `sub-1[_ses-2][_acq-stir][_ce-gd][_chunk-1]_T2w.nii.gz`. The acquisition label tells what the suffix does
-not: `stir`, `dixonfat`, `dixonwater`, `dixonin`, `dixonout`, `dixonfraction`, `b900`; `ce` is contrast, `chunk`
-the station, `param-adc_dwimap` or the suffix `ADC` the ADC map.
+BIDS: `sub-1[_ses-2][_acq-stir][_ce-gd][_chunk-1]_T2w.nii.gz`. The acquisition label tells what the suffix
+does not: `stir`, `dixonfat`, `dixonwater`, `dixonin`, `dixonout`, `dixonfraction`, `b900`; `ce` is contrast,
+`chunk` the station, `param-adc_dwimap` or the suffix `ADC` the ADC map.
 
 nnU-Net: `case_0000.nii.gz`, what `0000` shows stands in `channel_names` of `dataset.json`, in our words.
 """

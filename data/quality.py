@@ -9,6 +9,7 @@ import numpy as np
 
 from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values
 from marrowmap.data.exam import ExamWarning, Sequence, StudyInfo, Volume
+from marrowmap.data.image_quality import image_warnings
 from marrowmap.data.placement import share_grid
 
 #: From vertex to mid-thigh a small adult measures about 1,000 mm; less is not the whole body.
@@ -37,6 +38,7 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
         *_thick_slices(volumes),
         *_person(study),
         *_signal(volumes),
+        *image_warnings(volumes),
     ]
 
 

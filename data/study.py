@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from marrowmap.data.errors import NoStudyError
 from marrowmap.data.exam import ExamWarning, StudyInfo
 from marrowmap.data.facts import plain_text
+from marrowmap.data.header_quality import header_warnings
 from marrowmap.data.headers import Header, read_headers, tolerant
 from marrowmap.data.selection import Choices, Part, parts_of, select
 from marrowmap.data.sequences import is_localizer
@@ -28,7 +29,7 @@ class Study:
         series: Every series, split into stacks.
         parts: Every part with its role; the ones left out say why.
         passed_over: Number of files that are not DICOM.
-        warnings: MR series that could not be piled up.
+        warnings: MR series that could not be piled up; contrast given; a body part that is not the trunk.
     """
 
     info: StudyInfo
@@ -67,12 +68,13 @@ def open_study(path: Path, choices: Choices, study_uid: str) -> Study:
         for problem in s.problems
         if s.modality == "MR" and not is_localizer(plain_text(s.description))
     )
+    chosen = tuple(select(parts))
     return Study(
         info=info,
         series=tuple(series),
-        parts=tuple(select(parts)),
+        parts=chosen,
         passed_over=passed_over,
-        warnings=problems,
+        warnings=(*problems, *header_warnings(chosen)),
     )
 
 

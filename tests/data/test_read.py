@@ -308,3 +308,43 @@ def test_a_real_pelvis_is_an_exam_and_its_adc_agrees(tmp_path: Path) -> None:
     theirs = exam[Sequence.ADC].array
     signal = exam[Sequence.DWI_HIGH].array > 20
     assert np.corrcoef(ours[signal], theirs[signal])[0, 1] > 0.98
+
+
+def test_contrast_is_told_with_its_series(write_series: WriteSeries, tmp_path: Path) -> None:
+    write_minimum(write_series)
+    write_series(
+        5, flat(9, rows=30), orientation=CORONAL, origin=(0.0, 0.0, 40.0), ContrastBolusAgent="Gd", **T1
+    )
+    exam = read_exam(tmp_path / "study")
+    assert Sequence.T1_CONTRAST in exam
+    assert [w.text for w in exam.warnings if w.code == "contrast_given"] == [
+        "contrast was given (series 5): T1 after contrast is kept apart; what was acquired after it, "
+        "diffusion too, can look different"
+    ]
+
+
+@pytest.mark.parametrize(("part", "is_told"), [("KNEE", True), ("WHOLEBODY", False), ("TSPINE", False)])
+def test_another_body_part_is_told(
+    part: str, is_told: bool, write_series: WriteSeries, tmp_path: Path
+) -> None:
+    write_series(
+        1, flat(300, rows=30), orientation=CORONAL, origin=(0.0, 0.0, 40.0), BodyPartExamined=part, **T1
+    )
+    for b in (50, 900):
+        write_series(2, flat(1000 - b), b_private=b, BodyPartExamined=part, **DWI)
+    texts = [w.text for w in read_exam(tmp_path / "study").warnings if w.code == "wrong_body_part"]
+    assert texts == (
+        [
+            "the headers say KNEE: not the spine, pelvis or whole body that counts, volumes and stages are "
+            "meant for"
+        ]
+        if is_told
+        else []
+    )
+
+
+def test_a_child_is_told(write_series: WriteSeries, tmp_path: Path) -> None:
+    write_series(1, flat(300, rows=30), orientation=CORONAL, origin=(0.0, 0.0, 40.0), **T1, PatientAge="017Y")
+    for b in (50, 900):
+        write_series(2, flat(1000 - b), b_private=b, PatientAge="017Y", **DWI)
+    assert "child" in {w.code for w in read_exam(tmp_path / "study").warnings}
