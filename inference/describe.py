@@ -16,6 +16,7 @@ from marrowmap.inference.counts import count_lesions
 from marrowmap.inference.coverage import CoverageSettings, coverage_of, whole_regions
 from marrowmap.inference.doubt import describe_doubt
 from marrowmap.inference.findings import Findings
+from marrowmap.inference.fine_diameter import FineRuler
 from marrowmap.inference.instances import outline_lesions, speck_warnings
 from marrowmap.inference.lesions import LesionSettings, Surroundings, find_lesions
 from marrowmap.inference.levels import label_levels
@@ -92,7 +93,8 @@ def describe(
     marrow = marrow_background(model_input, regions, mask)
     coverage = coverage_of(regions, grid, settings.coverage)
     levels = label_levels(regions, column, whole_regions(coverage), grid.spacing_mm[2])
-    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column, levels=levels)
+    ruler = FineRuler(exam, grid, regions > 0, settings.lesions.fine)
+    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column, levels=levels, ruler=ruler)
     lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions, calibration)
     vertebrae = measure_vertebrae(column, model_input, regions, mask, muscle)
     pattern = describe_pattern(lesions, vertebrae, settings.pattern)

@@ -58,13 +58,14 @@ class Lesion:
         probability: Probability that it is a lesion, in [0, 1].
         volume_ml: Volume.
         longest_diameter_mm: Longest extent in three dimensions.
-        diameter_uncertainty_mm: About one voxel.
+        diameter_uncertainty_mm: One pixel of the finest sequence, or one voxel of the grid.
         perpendicular_diameter_mm: Longest extent at right angles to the longest diameter.
         centroid_ras_mm: Centre of mass in RAS+ patient mm.
         adc_um2_per_s: ADC over its voxels.
         dwi_to_muscle: High-b signal over the exam's own muscle, None when no muscle was found.
         fat_fraction: Median over its voxels, None without Dixon fat and water.
         reasons: Why it is not certain or thought benign, one sentence each.
+        diameter_on: Sequence on which the diameters were measured; `grid` for the grid of the network.
         score: What the network says, before calibration; None where a reader drew it.
         focal_probability: Calibrated probability that it is a lesion of 5 mm or more; None where the
             network is not calibrated or a reader has accepted the lesion: its size decides then.
@@ -90,6 +91,7 @@ class Lesion:
     dwi_to_muscle: float | None
     fat_fraction: float | None
     reasons: tuple[str, ...] = ()
+    diameter_on: str = "grid"
     score: float | None = None
     focal_probability: float | None = None
     level: str | None = None

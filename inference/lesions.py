@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from marrowmap.data.components import diameters_mm
+from marrowmap.data.components import Diameters, diameters_mm
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.exam import Affine, Sequence
+from marrowmap.data.grid import Grid
 from marrowmap.data.model_input import ModelInput
 from marrowmap.data.skeleton import Region
 from marrowmap.inference.benign import (
@@ -25,6 +26,7 @@ from marrowmap.inference.benign import (
 from marrowmap.inference.certainty import CertaintySettings, certainty_of, reasons_for_doubt, status_of
 from marrowmap.inference.cross_section import cross_section_share
 from marrowmap.inference.findings import NO_ADC, AdcStatistics, Lesion
+from marrowmap.inference.fine_diameter import FineRuler, FineSettings
 from marrowmap.inference.instances import LesionInstances, parts_between_necks, voxels_by_id
 from marrowmap.inference.levels import SpineLevels, level_of
 from marrowmap.inference.measure import ADC_CHANNEL_UNIT, adc_statistics, channel, median_or_none
@@ -49,6 +51,7 @@ class LesionSettings:
         placement: When a lesion counts as being in bone.
         certainty: What makes it equivocal.
         benign: What makes it suspected benign.
+        fine: When a diameter is measured on the finest sequence.
     """
 
     threshold: float | None = None
@@ -56,6 +59,7 @@ class LesionSettings:
     placement: PlacementSettings = field(default_factory=PlacementSettings)
     certainty: CertaintySettings = field(default_factory=CertaintySettings)
     benign: BenignSettings = field(default_factory=BenignSettings)
+    fine: FineSettings = field(default_factory=FineSettings)
 
     def __post_init__(self) -> None:
         """Refuse what no probability and no volume can be.
@@ -77,6 +81,16 @@ class Surroundings:
     marrow: Mapping[Region, MarrowBackground]
     column: SpineColumn
     levels: SpineLevels = field(default_factory=SpineLevels)
+    ruler: FineRuler | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Diameters of one lesion, how uncertain they are, and where they were measured."""
+
+    diameters: Diameters
+    uncertainty_mm: float
+    sequence: str = "grid"
 
 
 def find_lesions(
@@ -105,7 +119,8 @@ def find_lesions(
     for number, voxels in voxels_by_id(instances.labels):
         place = skeleton.place(voxels)
         features = _features(voxels, place, model_input, surroundings, settings.benign)
-        lesion = _describe(number, voxels, place, features, segmentation, settings, calibration)
+        measured = _measured(voxels, segmentation.grid, surroundings.ruler)
+        lesion = _describe(number, voxels, measured, place, features, segmentation, settings, calibration)
         is_spinal = place.region is not None and place.region.key in surroundings.levels.regions
         level = level_of(voxels, surroundings.levels, segmentation.grid.spacing_mm) if is_spinal else None
         share = cross_section_share(voxels, segmentation.regions, place.region) if place.region else None
@@ -115,9 +130,19 @@ def find_lesions(
     return tuple(lesions)
 
 
+def _measured(voxels: Voxels, grid: Grid, ruler: FineRuler | None) -> Measured:
+    """Measure a small lesion on the finest sequence, others and what cannot be seen there on the grid."""
+    on_grid = diameters_mm(voxels, grid.spacing_mm)
+    fine = ruler.measure(voxels, on_grid) if ruler else None
+    if fine is None:
+        return Measured(diameters=on_grid, uncertainty_mm=max(grid.spacing_mm))
+    return Measured(diameters=fine.diameters, uncertainty_mm=fine.uncertainty_mm, sequence=str(fine.sequence))
+
+
 def _describe(
     number: int,
     voxels: Voxels,
+    measured: Measured,
     place: Placement,
     features: Features,
     segmentation: Segmentation,
@@ -126,8 +151,7 @@ def _describe(
 ) -> Lesion:
     """Judge one lesion and put everything known of it together."""
     grid = segmentation.grid
-    diameters = diameters_mm(voxels, grid.spacing_mm)
-    uncertainty = max(grid.spacing_mm)
+    diameters, uncertainty = measured.diameters, measured.uncertainty_mm
     volume_ml = len(voxels) * grid.voxel_ml
     score = lesion_score(segmentation.lesion_probability[tuple(voxels.T)])
     probability = calibration.lesion.probability(score, volume_ml) if calibration else score
@@ -160,6 +184,7 @@ def _describe(
         dwi_to_muscle=features.dwi_to_muscle,
         fat_fraction=features.fat_fraction,
         reasons=reasons,
+        diameter_on=measured.sequence,
         score=score,
         focal_probability=calibration.focal.probability(score, volume_ml) if calibration else None,
         descriptors=describe_look(features, settings.benign),
