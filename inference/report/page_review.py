@@ -8,17 +8,13 @@ the outcome of every rule by these counts (`page_states.py`). The page adds up a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from marrowmap.data.grid import Grid
-from marrowmap.data.skeleton import Region
 from marrowmap.inference.biopsy import BiopsySettings, propose_biopsy
-from marrowmap.inference.burden import measure_burden
 from marrowmap.inference.clinical import clinical_from_mapping
 from marrowmap.inference.counts import count_lesions
 from marrowmap.inference.decisions import findings_key
@@ -26,6 +22,8 @@ from marrowmap.inference.findings import Lesion
 from marrowmap.inference.findings_json import lesion_from_json, to_json
 from marrowmap.inference.measure import ADC_PLAUSIBLE_UM2_PER_S
 from marrowmap.inference.pattern import pattern_from_evidence
+from marrowmap.inference.report.page_burden import ReviewMaps, lesion_burdens, marrow_volumes
+from marrowmap.inference.report.page_counting import count_spread, counting_texts
 from marrowmap.inference.report.page_states import (
     BANDS,
     Marrow,
@@ -40,14 +38,11 @@ from marrowmap.inference.staging.counting import (
     COUNTING,
     SPINE,
     count_focal,
-    counting_warnings,
     is_micronodular,
 )
 from marrowmap.inference.staging.doubt import focal_probability
 from marrowmap.inference.staging.imaging import FocalLesion, ImagingFindings, imaging_from_report
 from marrowmap.inference.staging.rasche import stage_rasche
-from marrowmap.inference.staging.red_marrow import red_marrow_share
-from marrowmap.models.calibration import NODES
 
 Report = Mapping[str, Any]
 LabelledMap = tuple[npt.NDArray[Any], npt.NDArray[np.float64]]
@@ -83,35 +78,6 @@ COUNTED = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReviewMaps:
-    """The maps beside a report, for what each lesion adds to the burden.
-
-    Attributes:
-        lesion_labels: `(i, j, k)`, 0 or the lesion's id.
-        regions: `(i, j, k)` of `Region` values.
-        adc: `(i, j, k)` in um2/s, None when the exam had none.
-        grid: Shape and affine of the maps.
-    """
-
-    lesion_labels: npt.NDArray[np.uint16]
-    regions: npt.NDArray[np.uint8]
-    adc: npt.NDArray[Any] | None
-    grid: Grid
-
-
-def review_maps(maps: Mapping[str, LabelledMap]) -> ReviewMaps:
-    """Return the maps that are written beside a report, by their file stems."""
-    labels, affine = maps["lesions"]
-    i, j, k = labels.shape
-    return ReviewMaps(
-        lesion_labels=labels.astype(np.uint16),
-        regions=maps["regions"][0].astype(np.uint8),
-        adc=maps["adc"][0] if "adc" in maps else None,
-        grid=Grid(shape=(i, j, k), affine_ras_mm=affine),
-    )
-
-
 def review_data(report: Report, maps: ReviewMaps) -> dict[str, Any]:
     """Return everything that the page counts with, as plain JSON values.
 
@@ -120,13 +86,13 @@ def review_data(report: Report, maps: ReviewMaps) -> dict[str, Any]:
         maps: The maps beside it.
 
     Returns:
-        An empty mapping where there is no lesion to decide on.
+        An empty mapping where there is no lesion to decide on, or where the report does not say what the
+        vertebrae showed: then no decision can be followed.
     """
     lesions = [lesion_from_json(entry) for entry in report["lesions"]]
-    if not lesions:
-        return {}
-    imaging = imaging_from_report(report)
     evidence = dict(report["pattern"]["evidence"])
+    if not lesions or "vertebral_grade" not in evidence:
+        return {}
     states = {
         lesion.id: {
             "region": lesion.region,
@@ -136,22 +102,33 @@ def review_data(report: Report, maps: ReviewMaps) -> dict[str, Any]:
         }
         for lesion in lesions
     }
-    most = _most(states.values())
-    rows = tabulate_pattern(lesions[0], evidence, most["pattern_certain"], most["nodules"])
-    small = micronodules(most["small"])
-    marrows = _marrows(rows, can_be_micronodular=small is not None)
-    clinical = clinical_from_mapping(report.get("clinical") or {})
-    table = tabulate(imaging, most, marrows, clinical)
+    histogram = report["burden"]["adc_um2_per_s"].get("histogram") or {}
     return {
         "study_instance_uid": report["study"]["study_instance_uid"],
         "findings": findings_key(report),
         "features": FEATURES,
         "lesions": states,
-        "burden": _burdens(lesions, maps),
+        "burden": lesion_burdens(lesions, maps),
         "voxel_ml": maps.grid.voxel_ml,
-        "marrow_ml": _marrow_volumes(report),
+        "marrow_ml": marrow_volumes(report),
         "adc_range": ADC_PLAUSIBLE_UM2_PER_S,
-        "edges": (report["burden"]["adc_um2_per_s"].get("histogram") or {}).get("edges_um2_per_s"),
+        "edges": histogram.get("edges_um2_per_s"),
+        "biopsy": [_biopsy(entry) for entry in _ranked(lesions)],
+        "biopsy_most": BiopsySettings().maximum_candidates,
+        **_tables(report, lesions[0], evidence, _most(states.values())),
+    }
+
+
+def _tables(
+    report: Report, lesion: Lesion, evidence: dict[str, Any], most: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the pattern and the outcome of every rule, and what is needed to find them."""
+    imaging = imaging_from_report(report)
+    rows = tabulate_pattern(lesion, evidence, most["pattern_certain"], most["nodules"])
+    small = micronodules(most["small"])
+    marrows = _marrows(rows, can_be_micronodular=small is not None)
+    table = tabulate(imaging, most, marrows, clinical_from_mapping(report.get("clinical") or {}))
+    return {
         "patterns": [_row_json(row) for row in rows],
         "micronodules": small,
         "marrows": [{"grade": m.grade, "micro": m.is_micronodular} for m in marrows],
@@ -160,9 +137,7 @@ def review_data(report: Report, maps: ReviewMaps) -> dict[str, Any]:
         "counting": counting_texts(imaging),
         "counted": COUNTED,
         "count_inputs": COUNT_INPUTS,
-        "spread": _spread(imaging),
-        "biopsy": [_biopsy(entry) for entry in _ranked(lesions)],
-        "biopsy_most": BiopsySettings().maximum_candidates,
+        "spread": count_spread(imaging),
     }
 
 
@@ -240,118 +215,6 @@ def _row_json(row: PatternRow) -> dict[str, Any]:
         return [[p.label, p.diffuse_grade, p.evidence["label_if_equivocal_count"]] for p in patterns]
 
     return {"few": said(row.few), "many": said(row.many), "nodules": row.nodules}
-
-
-def _burdens(lesions: Sequence[Lesion], maps: ReviewMaps) -> dict[int, dict[str, Any]]:
-    """Return the voxels of each lesion by region, those within the skeleton, and its ADC values."""
-    boxes = ndimage.find_objects(maps.lesion_labels)
-    burdens = {}
-    for lesion in lesions:
-        box = boxes[lesion.id - 1] if lesion.id <= len(boxes) else None
-        burdens[lesion.id] = {"voxels": [], "adc": []} if box is None else _burden(lesion, box, maps)
-    return burdens
-
-
-def _burden(lesion: Lesion, box: tuple[slice, ...], maps: ReviewMaps) -> dict[str, Any]:
-    """Return `[region, voxels, voxels within the skeleton]` and the sorted ADC values as steps."""
-    mask = maps.lesion_labels[box] == lesion.id
-    i, j, k = mask.shape
-    grid = Grid(shape=(i, j, k), affine_ras_mm=maps.grid.affine_ras_mm)
-    alone = np.where(mask, lesion.id, 0).astype(np.uint16)
-    found = measure_burden((decided(lesion, "accept"),), alone, maps.regions[box], None, grid)
-    parts = {"": found, **found.by_region}
-    voxels = [
-        [
-            key,
-            *(
-                round(v / grid.voxel_ml)
-                for v in (p.tumour_volume_ml, (p.marrow_fraction or 0.0) * p.marrow_volume_ml)
-            ),
-        ]
-        for key, p in parts.items()
-    ]
-    adc: list[int] = []
-    if maps.adc is not None and lesion.kind != "extramedullary":
-        # As adc.nii.gz keeps them, which a revision reads: whole um2/s.
-        values = np.round(np.clip(np.nan_to_num(maps.adc[box][mask]), 0.0, 32767.0)).astype(np.int64)
-        adc = np.diff(np.sort(values[values > 0]), prepend=0).tolist()
-    return {"voxels": [part for part in voxels if part[1]], "adc": adc}
-
-
-def _marrow_volumes(report: Report) -> dict[str, float | None]:
-    """Return the volume of the skeleton and of each region, which no decision changes."""
-    burden = report["burden"]
-    volumes: dict[str, float | None] = {"": burden["marrow_volume_ml"]}
-    return volumes | {
-        region.key: burden["by_region"].get(region.key, {}).get("marrow_volume_ml") for region in Region
-    }
-
-
-def counting_texts(imaging: ImagingFindings) -> list[dict[str, Any]]:
-    """Return the warnings that name a number, with places for the numbers, and when they are said.
-
-    They are made by the rules for two exams of known numbers and must differ in these numbers alone; a
-    warning that differs otherwise is left out.
-    """
-    sure = FocalLesion(diameter_mm=30.0, uncertainty_mm=1.0, perpendicular_diameter_mm=30.0)
-    near, doubtful = replace(sure, diameter_mm=5.5), replace(sure, certainty="equivocal")
-
-    def texts(lesions: Sequence[FocalLesion], *, rasche: bool = False) -> set[str]:
-        exam = ImagingFindings(lesions=tuple(lesions), coverage=imaging.coverage)
-        plain = ImagingFindings(lesions=(sure,) * len(lesions), coverage=imaging.coverage)
-        if rasche:
-            found, base = stage_rasche(exam).warnings, stage_rasche(plain).warnings
-            return set(found) - set(base) - set(counting_warnings(exam))
-        return set(counting_warnings(exam)) - set(counting_warnings(plain))
-
-    made = [
-        ("more", {"more": 7}, texts([doubtful] * 7), {"more": 8}, texts([doubtful] * 8)),
-        (
-            "near",
-            {"near": 7, "sure": 19},
-            texts([near] * 7 + [sure] * 12),
-            {"near": 8, "sure": 23},
-            texts([near] * 8 + [sure] * 15),
-        ),
-        (
-            "large_doubtful",
-            {"more": 7},
-            texts([doubtful] * 7, rasche=True),
-            {"more": 8},
-            texts([doubtful] * 8, rasche=True),
-        ),
-    ]
-    return [
-        {"if": name, "text": text}
-        for name, numbers, found, other_numbers, other in made
-        for text in sorted(_with_places(found, numbers) & _with_places(other, other_numbers))
-    ]
-
-
-def _with_places(texts: set[str], numbers: Mapping[str, int]) -> set[str]:
-    """Return texts with their numbers replaced by named places."""
-    changed = set()
-    for text in texts:
-        words = text.split(" ")
-        for name, number in numbers.items():
-            words = [f"{{{name}}}" if word == str(number) else word for word in words]
-        changed.add(" ".join(words))
-    return changed
-
-
-def _spread(imaging: ImagingFindings) -> dict[str, Any]:
-    """Return how the count spreads around the lesions: what an exam shares and what was missed."""
-    spread = imaging.spread
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    if spread.exam_log_odds_sd <= 0.0:
-        nodes, weights = np.zeros(1), np.ones(1)
-    return {
-        "shifts": (nodes * spread.exam_log_odds_sd).tolist(),
-        "weights": (weights / weights.sum()).tolist(),
-        "missed": {"all": spread.missed, "spine": spread.missed * red_marrow_share(SPINE)},
-        "missed_per_lesion": spread.missed_per_lesion,
-        "missed_size": spread.missed_size,
-    }
 
 
 def _ranked(lesions: Sequence[Lesion]) -> Sequence[Any]:

@@ -6,15 +6,14 @@ other print of the report says the same.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from marrowmap.data.skeleton import Region
+from marrowmap.inference.report.page_words_notices import COVERAGE_WORDS, note_lines, notices
 from marrowmap.inference.report.page_words_rules import pairs, stage_card, stage_cards
 from marrowmap.inference.report.words import (
     grade_words,
-    is_known,
     key_words,
     number_words,
     pattern_words,
@@ -24,27 +23,14 @@ from marrowmap.inference.report.words import (
 )
 from marrowmap.inference.report.words_catalog import ENGLISH, Words
 
-__all__ = ["pairs", "stage_card", "stage_cards"]  # the rules have a file of their own
+#: Rules and notices have files of their own; whoever prints a report finds all texts here.
+__all__ = ["note_lines", "notices", "pairs", "stage_card", "stage_cards"]
 
 Report = Mapping[str, Any]
 Texts = dict[str, Any]
 
-#: What an exam is expected to have; absence is named at the top of the page.
-WANTED_SEQUENCES = (
-    (frozenset({"t1", "dixon_in", "dixon_fat"}), "T1 or Dixon"),
-    (frozenset({"stir", "t2"}), "STIR or fat-suppressed T2"),
-    (frozenset({"dwi_low"}), "low-b diffusion"),
-    (frozenset({"adc"}), "ADC"),
-    (frozenset({"fat_fraction", "dixon_fat"}), "fat fraction (Dixon)"),
-)
 DASH = "\N{EN DASH}"
-COVERAGE_WORDS = {"partial": "imaged in part", "absent": "not imaged or not found"}
-#: Alerts that say what is unknown, not what is there: amber, not red. Coverage has a line of its own.
-MILD_ALERTS = frozenset({"diffuse_grade_unknown"})
-#: Alerts whose text or presence follows from several lesions.
-FOLLOWED_ALERTS = frozenset({"away_from_bone", "diffuse_grade_unknown"})
-#: An alert that begins with a lesion is about this lesion alone.
-LESION_NAMED = re.compile(r"Lesion (\d+)\b")
+
 #: Shares of a region's marrow from where on it is drawn darker.
 BAND_LIMITS = (0.01, 0.05, 0.20)
 
@@ -164,25 +150,6 @@ def burden_band(volume_ml: float, fraction: float | None) -> int:
     return 1 + sum((fraction or 0.0) >= limit for limit in BAND_LIMITS)
 
 
-def notices(report: Report, words: Words = ENGLISH) -> list[Texts]:
-    """Return what a reader must see first: alerts, then what is missing, then image quality."""
-    study = report["study"]
-    alerts = [_alert(alert, words) for alert in report["alerts"] if alert["code"] != "coverage_gap"]
-    missing = _missing_sequences(study, words)
-    gaps = [
-        f"{region_words(key, words)} {words(COVERAGE_WORDS[state])}"
-        for key, state in study["coverage"].items()
-        if state in COVERAGE_WORDS
-    ]
-    named = [_notice(words("Missing sequences"), ", ".join(missing))] if missing else []
-    unknown = words.fill("{regions}: unknown there, not normal", regions="; ".join(gaps))
-    gone = [_notice(words("Coverage"), unknown)] if gaps else []
-    quality = [_notice(words("Image quality"), sentence(w["text"], words)) for w in study["warnings"]]
-    for notice, warning in zip(quality, study["warnings"], strict=True):
-        notice["is_english"] = not is_known(warning["text"], words)
-    return alerts + named + gone + quality
-
-
 def histogram_bars(report: Report) -> Texts | None:
     """Return the ADC histogram as bar heights of 0 to 100 with its range; None without one."""
     histogram = report["burden"]["adc_um2_per_s"].get("histogram")
@@ -223,18 +190,6 @@ def reader_line(report: Report, words: Words = ENGLISH) -> str:
     )
 
 
-def note_lines(report: Report, words: Words = ENGLISH) -> list[Texts]:
-    """Return what a reader should know of these findings: text and source."""
-    return [
-        {
-            "text": sentence(note["text"], words),
-            "source": note.get("source", ""),
-            "is_english": not is_known(note["text"], words),
-        }
-        for note in report.get("notes", ())
-    ]
-
-
 def sequence_list(report: Report, words: Words = ENGLISH) -> str:
     """Return the sequences found, in words."""
     return ", ".join(sequence_words(name, words) for name in report["study"]["sequences"])
@@ -254,40 +209,6 @@ def biopsy_line(lesion_id: int, reasons: Iterable[str], words: Words = ENGLISH) 
 def _figure(key: str, label: str, value: object, unit: str, note: str) -> Texts:
     """Return one number at the top of the page."""
     return {"key": key, "label": label, "value": value, "unit": unit, "note": note}
-
-
-def _notice(title: str, text: str) -> Texts:
-    """Return one amber line."""
-    return {
-        "level": "notice",
-        "title": title,
-        "text": text,
-        "is_english": False,
-        "lesion": None,
-        "code": None,
-    }
-
-
-def _alert(alert: Mapping[str, Any], words: Words) -> Texts:
-    """Return one alert, red unless it only says that something is unknown."""
-    is_mild = alert["code"] in MILD_ALERTS
-    level, title = ("notice", "Not known") if is_mild else ("alert", "Please check")
-    named = LESION_NAMED.match(alert["text"])
-    return {
-        "level": level,
-        "title": words(title),
-        "text": sentence(alert["text"], words),
-        "is_english": not is_known(alert["text"], words),
-        "lesion": int(named[1]) if named and alert["code"] != "away_from_bone" else None,
-        "code": alert["code"] if alert["code"] in FOLLOWED_ALERTS else None,
-    }
-
-
-def _missing_sequences(study: Mapping[str, Any], words: Words) -> list[str]:
-    """Return the sequences that the report names as missing, or those that an exam should have."""
-    if "missing_sequences" in study:
-        return [sequence_words(name, words) for name in study["missing_sequences"]]
-    return [words(text) for wanted, text in WANTED_SEQUENCES if not wanted & set(study["sequences"])]
 
 
 def volume_words(volume_ml: float, words: Words = ENGLISH) -> str:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from marrowmap.inference.report import page_words, words
 from marrowmap.inference.report.encode import data_uri
 from marrowmap.inference.report.page_body import body_figure, body_words
+from marrowmap.inference.report.page_burden import ReviewMaps
 from marrowmap.inference.report.page_data import page_data, script_json, sequence_labels
 from marrowmap.inference.report.page_response import response_parts
-from marrowmap.inference.report.page_review import ReviewMaps, review_data
+from marrowmap.inference.report.page_review import review_data
 from marrowmap.inference.report.pictures import CERTAIN, EQUIVOCAL, SET_ASIDE, ReportPictures
 from marrowmap.inference.report.tables import lesions_by_volume
 from marrowmap.inference.report.words_catalog import ENGLISH, Words

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.exam import Affine
-from marrowmap.inference.report.page_review import review_maps
+from marrowmap.inference.report.page_burden import review_maps
 from marrowmap.inference.report.pictures import ReportImages, draw_pictures
 from marrowmap.inference.report.report_html import lesion_groups, render_html
 from marrowmap.inference.report.report_json import REPORT_FILE, report_text, validate_report
@@ -76,16 +76,14 @@ def write_outputs(
         OSError: If the disk is full or the folder may not be written.
     """
     validate_report(report)
-    said = words_of(language or page_language(out))
-    pictures = draw_pictures(with_adc(images, maps), lesion_groups(report))
-    page = render_html(report, pictures, review_maps(maps), said)
+    page, mip_png = _page(report, images, maps, language or page_language(out))
     staged = _sibling(out)
     staged.mkdir(parents=True)
     try:
         _write_text(staged / REPORT_FILE, report_text(report))
         _write_text(staged / "report.html", page)
         _write_text(staged / "lesions.csv", lesions_csv(report))
-        (staged / "mip.png").write_bytes(pictures.mip_png)
+        (staged / "mip.png").write_bytes(mip_png)
         for stem, (array, affine) in maps.items():
             write_map(staged / f"{stem}.nii.gz", stem, array, affine)
         for write_more in also:
@@ -100,15 +98,24 @@ def write_page(
     out: Path, report: Report, images: ReportImages, maps: Mapping[str, LabelledMap], language: str
 ) -> Path:
     """Write `report.html` alone again, in a language, and return its path; whole or not at all."""
-    said = words_of(language)
-    pictures = draw_pictures(with_adc(images, maps), lesion_groups(report))
+    page, _ = _page(report, images, maps, language)
     path, staged = out / "report.html", out / f".report.{uuid.uuid4().hex[:8]}.partial"
     try:
-        _write_text(staged, render_html(report, pictures, review_maps(maps), said))
+        _write_text(staged, page)
         os.replace(staged, path)
     finally:
         staged.unlink(missing_ok=True)
     return path
+
+
+def _page(
+    report: Report, images: ReportImages, maps: Mapping[str, LabelledMap], language: str
+) -> tuple[str, bytes]:
+    """Return the page and the projection as PNG; the ADC map is among the images."""
+    said = words_of(language)
+    shown = replace(images, adc=maps["adc"][0]) if "adc" in maps and images.adc is None else images
+    pictures = draw_pictures(shown, lesion_groups(report))
+    return render_html(report, pictures, review_maps(maps), said), pictures.mip_png
 
 
 def page_language(out: Path) -> str:
@@ -119,11 +126,6 @@ def page_language(out: Path) -> str:
     with path.open(encoding="utf-8", errors="replace") as file:
         found = re.search(r'<html lang="(\w+)"', file.read(200))
     return found[1] if found and found[1] in LANGUAGES else "en"
-
-
-def with_adc(images: ReportImages, maps: Mapping[str, LabelledMap]) -> ReportImages:
-    """Return the images with the ADC map among them, where there is one and they have none."""
-    return replace(images, adc=maps["adc"][0]) if "adc" in maps and images.adc is None else images
 
 
 def write_map(path: Path, stem: str, array: npt.NDArray[Any], affine_ras_mm: Affine) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marrowmap.inference.report.page_review import review_maps
+from marrowmap.inference.report.page_burden import review_maps
 from marrowmap.inference.report.pictures import ReportImages, draw_pictures
 from marrowmap.inference.report.report_html import lesion_groups, render_html
 from marrowmap.inference.report.words_catalog import LANGUAGES, words_of
@@ -229,3 +229,16 @@ def test_what_no_catalogue_knows_is_marked_as_english(
     assert re.search(r'<span lang="en">Something that nobody has translated', page)
     assert "Nur für Forschungszwecke" in page
     assert "40,0 ± 2,5" in page
+
+
+def test_an_exam_without_lesions_opens_and_asks_for_no_decision(
+    clean_report: dict[str, Any], clean_images: ReportImages, tmp_path: Path, browser: Any
+) -> None:
+    page = tmp_path / "report.html"
+    html = render_html(clean_report, draw_pictures(clean_images, {}))
+    page.write_text(html, encoding="utf-8", newline="\n")
+    browser.open(page)
+    assert browser.console == []
+    assert browser.run("document.querySelectorAll('[data-decision]').length") == 0
+    browser.run("document.querySelector('#rotate').click()")
+    assert browser.run("document.querySelector('#rotate').getAttribute('aria-pressed')") == "true"
