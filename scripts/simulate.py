@@ -9,6 +9,7 @@ from typing import get_args
 from jsonargparse import ArgumentParser
 
 from marrowmap.data.simulate.cohort import CohortSettings, write_cohort
+from marrowmap.data.simulate.effects import Effect
 from marrowmap.data.simulate.evolution import Course
 from marrowmap.data.simulate.scenarios import ScenarioName, write_scenario
 
@@ -34,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
         format=options.format,
         follow_up=options.follow_up,
         anatomy=options.anatomy,
+        vendor=options.vendor,
+        enhanced=options.enhanced,
+        nuisance=options.nuisance,
+        effects=_names(options.effects),
+        wildness=options.wildness,
     )
     for done, folder in enumerate(write_cohort(options.out, settings), start=1):
         if not options.quiet:
@@ -48,7 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="marrowmap simulate", description="Simulate whole-body MRI with its truth.")
     parser.add_argument("out", type=Path, help="New or empty folder; several exams go to OUT/exam_SEED each.")
-    parser.add_class_arguments(CohortSettings, skip={"follow_up"})
+    parser.add_class_arguments(CohortSettings, skip={"follow_up", "effects"})
+    parser.add_argument(
+        "--effects",
+        help="The scanner's effects to show, apart by commas, all others absent; none for none; without "
+        f"this they are drawn from the seed. There are {', '.join(Effect)}.",
+    )
     parser.add_argument(
         "--follow-up",
         choices=get_args(Course),
@@ -61,6 +72,13 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
+
+
+def _names(words: str | None) -> tuple[str, ...] | None:
+    """Return the effects that an option names, None where it was not given."""
+    if words is None:
+        return None
+    return tuple(word.strip() for word in words.split(",") if word.strip() not in ("", "none"))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ import numpy as np
 
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.nifti import write_exam_nifti, write_nifti
-from marrowmap.data.simulate.dicom_study import write_dicom_study
+from marrowmap.data.simulate.dicom_study import DicomStyle, write_dicom_study
+from marrowmap.data.simulate.dicom_vendors import VendorName
+from marrowmap.data.simulate.effects import effects_named
 from marrowmap.data.simulate.evolution import Course
-from marrowmap.data.simulate.exam import SimulatedExam, simulate_exam, to_exam
+from marrowmap.data.simulate.exam import SimulatedExam, SimulationSettings, simulate_exam, to_exam
 from marrowmap.data.simulate.follow_up import SimulatedPair, simulate_pair
 from marrowmap.data.simulate.label_maps import read_anatomy
 from marrowmap.data.simulate.truth import Truth
@@ -50,6 +52,11 @@ class CohortSettings:
         follow_up: Scan each person a second time, after the disease has taken this course.
         anatomy: Folder of label maps that every exam is made from (`label_maps.read_anatomy`), instead of
             simulated bodies: ICRP 110 voxel files, TotalSegmentator's masks, or a NIfTI map with names.
+        vendor: Whose scanner the DICOM files look like.
+        enhanced: One multi-frame DICOM file a series instead of one file a slice.
+        nuisance: Localizers, projections, a calculated b-value and a screenshot in the DICOM study besides.
+        effects: The scanner's effects to show, all others absent; None draws them from the seed.
+        wildness: How far contrasts leave physics, 0 (physical) to 1 (wild); meant for training.
     """
 
     exams: int = 1
@@ -58,17 +65,34 @@ class CohortSettings:
     format: StudyFormat = "dicom"
     follow_up: Course | None = None
     anatomy: Path | None = None
+    vendor: VendorName = "siemens"
+    enhanced: bool = False
+    nuisance: bool = False
+    effects: tuple[str, ...] | None = None
+    wildness: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated.
 
         Raises:
-            SettingsError: If no exam is asked for or the seed is negative.
+            SettingsError: If no exam is asked for, the seed is negative or an effect is unknown.
         """
         if self.exams < 1:
             raise SettingsError(f"need at least one exam to simulate, found --exams {self.exams}")
         if self.seed < 0:
             raise SettingsError(f"need a seed of 0 or more, found --seed {self.seed}")
+        effects_named(self.effects or ())
+
+    @property
+    def simulation(self) -> SimulationSettings:
+        """What is fixed of every exam."""
+        effects = None if self.effects is None else frozenset(self.effects)
+        return SimulationSettings(effects=effects, wildness=self.wildness)
+
+    @property
+    def style(self) -> DicomStyle:
+        """What the DICOM files look like."""
+        return DicomStyle(vendor=self.vendor, is_enhanced=self.enhanced, has_nuisance=self.nuisance)
 
     @property
     def seeds(self) -> range:
@@ -95,14 +119,17 @@ def write_cohort(out: Path, settings: CohortSettings) -> Iterator[Path]:
     for seed in settings.seeds:
         folder = out if settings.exams == 1 else out / f"exam_{seed:05d}"
         if settings.follow_up:
-            write_pair(
-                simulate_pair(seed, settings.follow_up, pattern=settings.pattern, anatomy=body),
-                folder,
-                settings.format,
+            pair = simulate_pair(
+                seed,
+                settings.follow_up,
+                pattern=settings.pattern,
+                settings=settings.simulation,
+                anatomy=body,
             )
+            write_pair(pair, folder, settings.format, style=settings.style)
         else:
-            exam = simulate_exam(seed, pattern=settings.pattern, anatomy=body)
-            write_exam(exam, folder, settings.format)
+            exam = simulate_exam(seed, pattern=settings.pattern, settings=settings.simulation, anatomy=body)
+            write_exam(exam, folder, settings.format, style=settings.style)
         yield folder
 
 
@@ -116,16 +143,19 @@ def require_empty(out: Path) -> None:
         raise SettingsError(f"need a new or empty folder for simulated exams, found {out}; name another")
 
 
-def write_pair(pair: SimulatedPair, folder: Path, format: StudyFormat = "dicom") -> None:
+def write_pair(
+    pair: SimulatedPair, folder: Path, format: StudyFormat = "dicom", *, style: DicomStyle | None = None
+) -> None:
     """Write two exams of one person, with what became of each lesion in the truth of the second.
 
     Args:
         pair: Both exams and the change.
         folder: Where to write `baseline/` and `follow_up/`.
         format: As for one exam.
+        style: As for one exam.
     """
-    write_exam(pair.baseline, folder / "baseline", format)
-    write_exam(pair.follow_up, folder / "follow_up", format, more={"follow_up": pair.change})
+    write_exam(pair.baseline, folder / "baseline", format, style=style)
+    write_exam(pair.follow_up, folder / "follow_up", format, more={"follow_up": pair.change}, style=style)
 
 
 def write_exam(
@@ -134,6 +164,7 @@ def write_exam(
     format: StudyFormat = "dicom",
     *,
     more: Mapping[str, Any] | None = None,
+    style: DicomStyle | None = None,
 ) -> None:
     """Write one simulated exam with its truth beside.
 
@@ -142,10 +173,11 @@ def write_exam(
         folder: Where to write; made if absent.
         format: `dicom` for one file a slice under `dicom/`, `nifti` for the composed volumes under `nifti/`.
         more: Further keys of `truth.json`.
+        style: Whose DICOM files they look like; classic Siemens if None.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if format == "dicom":
-        write_dicom_study(simulated, folder / "dicom")
+        write_dicom_study(simulated, folder / "dicom", style)
     else:
         write_exam_nifti(to_exam(simulated), folder / "nifti")
     write_truth(simulated.truth, folder, more)

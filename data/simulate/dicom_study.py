@@ -1,26 +1,29 @@
-"""A simulated exam as a DICOM study: one file a slice, each station of each sequence its own series.
+"""A simulated exam as a DICOM study: one file a slice or one a series, as any of four scanners writes it.
 
-The files look like those of a Siemens scanner: the b-value stands in the private tag only, the ADC
-map holds integers in um2/s. Everything, UIDs included, follows from the exam's seed.
+By default the files look like those of a Siemens scanner: every station of every sequence is its own series,
+the b-value stands in the private tag only, the ADC map holds integers in um2/s. Everything, UIDs included,
+follows from the exam's seed.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_file_meta_info
-from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage, generate_uid
 
 from marrowmap.data.exam import Sequence
+from marrowmap.data.simulate.dicom_enhanced import FrameSet, write_enhanced
+from marrowmap.data.simulate.dicom_files import decimal, write_slices
+from marrowmap.data.simulate.dicom_nuisance import write_nuisance
 from marrowmap.data.simulate.dicom_protocol import Protocol, b_value_of, protocol_of
+from marrowmap.data.simulate.dicom_vendors import VENDORS, Vendor, VendorName
 from marrowmap.data.simulate.exam import Acquisition, SimulatedExam
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.signal import SignalSettings
@@ -30,37 +33,110 @@ STUDY_DATE = "20250101"
 BRIGHTEST_PIXEL = 16_383
 FAT_FRACTION_STEP = 0.001
 
-_IMPLEMENTATION_UID = UID("1.2.826.0.1.3680043.8.498.1")
-_PREAMBLE = bytes(128) + b"DICM"
-_CHANGING = tuple(
-    Tag(word)
-    for word in ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "SliceLocation", "PixelData")
-)
 _DWI = frozenset({Sequence.DWI_LOW, Sequence.DWI_HIGH})
 _DIXON = frozenset({Sequence.DIXON_IN, Sequence.DIXON_OUT, Sequence.DIXON_FAT, Sequence.DIXON_WATER})
 
 
-def write_dicom_study(simulated: SimulatedExam, folder: Path) -> int:
+#: Largest stored value where the scanner keeps 12 bits and scales every series apart.
+_BRIGHTEST_OF_12_BITS = 4095
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomStyle:
+    """Whose files a study looks like.
+
+    Attributes:
+        vendor: Whose encodings of b-value, Dixon kind, units and scaling.
+        is_enhanced: One multi-frame file a series instead of one file a slice.
+        has_nuisance: Localizers, projections, a calculated b-value and screenshots stand between the series.
+    """
+
+    vendor: VendorName = "siemens"
+    is_enhanced: bool = False
+    has_nuisance: bool = False
+
+
+def write_dicom_study(simulated: SimulatedExam, folder: Path, style: DicomStyle | None = None) -> int:
     """Write a simulated exam as a DICOM study.
 
     Args:
         simulated: Stations as the scanner made them.
         folder: Made if absent; each series gets a folder of its own below it.
+        style: Whose files they look like; classic Siemens if None.
 
     Returns:
         The number of files written.
     """
+    style = style or DicomStyle()
+    vendor = VENDORS[style.vendor]
     seed = simulated.truth.seed
     gains = pixel_gains(simulated.acquisitions)
-    study = _study_tags(seed, simulated.truth.person, simulated.signal, simulated.days)
+    study = _study_tags(seed, simulated.truth.person, simulated.signal, simulated.days, vendor)
     files = 0
-    for number, acquisition in enumerate(simulated.acquisitions, start=1):
-        stack = cut_into_slices(acquisition.volume)
-        template = _series_tags(study, acquisition, stack, simulated.signal, number=number)
-        pixels = _as_pixels(stack.array, gains[acquisition.sequence])
-        place = folder / f"{number:03d}_{acquisition.sequence}_station{acquisition.station + 1}"
-        files += _write_slices(template, stack, pixels, place)
+    for number, members in enumerate(_by_series(simulated.acquisitions, vendor), start=1):
+        first = members[0]
+        place = folder / f"{number:03d}_{first.sequence}_station{first.station + 1}"
+        frames = [
+            _frame_set(study, member, simulated.signal, vendor, number, gains[member.sequence])
+            for member in members
+        ]
+        if style.is_enhanced:
+            files += write_enhanced(frames, place)
+            continue
+        written = 0
+        for one in frames:
+            written += write_slices(one.tags, one.stack, one.pixels, place, first=written)
+        files += written
+    if style.has_nuisance:
+        files += write_nuisance(study, simulated.acquisitions, folder)
     return files
+
+
+def _by_series(acquisitions: Iterable[Acquisition], vendor: Vendor) -> list[list[Acquisition]]:
+    """Return the acquisitions by the series that the vendor makes of them."""
+    series: dict[tuple[object, ...], list[Acquisition]] = defaultdict(list)
+    for number, acquisition in enumerate(acquisitions):
+        key: tuple[object, ...] = (number,)
+        if vendor.joins_b_values and acquisition.sequence in _DWI:
+            key = ("diffusion", acquisition.station)
+        elif vendor.joins_dixon and acquisition.sequence in _DIXON:
+            key = ("dixon", acquisition.station)
+        series[key].append(acquisition)
+    return list(series.values())
+
+
+def _frame_set(
+    study: Dataset,
+    acquisition: Acquisition,
+    signal: SignalSettings,
+    vendor: Vendor,
+    number: int,
+    gain: float,
+) -> FrameSet:
+    """Return one acquisition's slices with everything that their files say."""
+    stack = cut_into_slices(acquisition.volume)
+    tags = _series_tags(study, acquisition, stack, signal, vendor, number=number)
+    brightest = float(stack.array.max())
+    if vendor.has_scale_slope and acquisition.sequence is not Sequence.ADC and brightest > 0:
+        gain = _BRIGHTEST_OF_12_BITS / brightest
+        _add_scale_slope(tags, gain, number)
+    is_diffusion = acquisition.sequence in _DWI
+    return FrameSet(
+        tags=tags,
+        stack=stack,
+        pixels=_as_pixels(stack.array, gain),
+        b_value_s_per_mm2=float(b_value_of(acquisition.sequence, acquisition.volume))
+        if is_diffusion
+        else None,
+    )
+
+
+def _add_scale_slope(tags: Dataset, gain: float, number: int) -> None:
+    """Write Philips' two slopes: signal is (stored * slope + intercept) / (slope * scale slope)."""
+    tags.RescaleSlope, tags.RescaleIntercept = decimal(1.1 + 0.13 * (number % 5)), "0"
+    tags.RescaleType = "normalized"
+    block = tags.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    block.add_new(0x0E, "FL", gain)
 
 
 def pixel_gains(acquisitions: Iterable[Acquisition]) -> dict[Sequence, float]:
@@ -93,7 +169,7 @@ def _uid(*parts: object) -> UID:
     return generate_uid(entropy_srcs=["marrowmap-simulated", *(f"/{part}" for part in parts)])
 
 
-def _study_tags(seed: int, person: Person, signal: SignalSettings, days: int) -> Dataset:
+def _study_tags(seed: int, person: Person, signal: SignalSettings, days: int, vendor: Vendor) -> Dataset:
     later = (f"{days} days later",) if days else ()
     stature_m = person.stature_mm / 1000
     tags = Dataset()
@@ -103,10 +179,10 @@ def _study_tags(seed: int, person: Person, signal: SignalSettings, days: int) ->
     tags.StudyTime = "080000"
     tags.AccessionNumber = ""
     tags.Modality = "MR"
-    tags.Manufacturer = "SIEMENS"
+    tags.Manufacturer = vendor.manufacturer
     tags.ReferringPhysicianName = ""
     tags.StudyDescription = "SIMULATED WHOLE-BODY MRI"
-    tags.ManufacturerModelName = "Avanto" if signal.field_strength_t < 3 else "Skyra"
+    tags.ManufacturerModelName = vendor.models[signal.field_strength_t >= 3]
     tags.PatientName = "SIMULATED^EXAM"
     tags.PatientID = f"SIM-{seed}"
     tags.PatientBirthDate = ""
@@ -117,7 +193,7 @@ def _study_tags(seed: int, person: Person, signal: SignalSettings, days: int) ->
     tags.BodyPartExamined = "WHOLEBODY"
     tags.MagneticFieldStrength = signal.field_strength_t
     tags.ImagedNucleus = "1H"
-    tags.SoftwareVersions = "syngo MR B17"
+    tags.SoftwareVersions = vendor.software
     tags.PatientPosition = "HFS"
     tags.StudyInstanceUID = _uid(seed, "study", *later)
     tags.StudyID = "1"
@@ -132,7 +208,13 @@ def _date(days: int) -> str:
 
 
 def _series_tags(
-    study: Dataset, acquisition: Acquisition, stack: SliceStack, signal: SignalSettings, *, number: int
+    study: Dataset,
+    acquisition: Acquisition,
+    stack: SliceStack,
+    signal: SignalSettings,
+    vendor: Vendor,
+    *,
+    number: int,
 ) -> Dataset:
     sequence = acquisition.sequence
     tags = Dataset()
@@ -146,8 +228,9 @@ def _series_tags(
     tags.SeriesTime = tags.AcquisitionTime = tags.ContentTime = clock
     _add_protocol(tags, protocol_of(sequence, acquisition.volume, signal))
     _add_geometry(tags, stack)
-    if sequence in _DWI:
-        _add_private_b_value(tags, b_value_of(sequence, acquisition.volume))
+    vendor.label(tags, sequence, b_value_of(sequence, acquisition.volume) if sequence in _DWI else None)
+    if sequence is Sequence.ADC and vendor.adc_slope is not None:
+        tags.RescaleSlope, tags.RescaleIntercept, tags.RescaleType = f"{vendor.adc_slope:g}", "0", "US"
     if sequence is Sequence.FAT_FRACTION:
         tags.RescaleSlope, tags.RescaleIntercept, tags.RescaleType = FAT_FRACTION_STEP, 0, "US"
     return tags
@@ -160,92 +243,23 @@ def _add_protocol(tags: Dataset, protocol: Protocol) -> None:
     tags.ScanOptions = list(protocol.scan_options)
     tags.MRAcquisitionType = protocol.acquisition_type
     tags.SequenceName = protocol.sequence_name
-    tags.RepetitionTime = _decimal(protocol.repetition_time_ms)
-    tags.EchoTime = _decimal(protocol.echo_time_ms)
+    tags.RepetitionTime = decimal(protocol.repetition_time_ms)
+    tags.EchoTime = decimal(protocol.echo_time_ms)
     tags.EchoTrainLength = protocol.echo_train_length
-    tags.FlipAngle = _decimal(protocol.flip_angle_deg)
+    tags.FlipAngle = decimal(protocol.flip_angle_deg)
     if protocol.inversion_time_ms is not None:
-        tags.InversionTime = _decimal(protocol.inversion_time_ms)
+        tags.InversionTime = decimal(protocol.inversion_time_ms)
 
 
 def _add_geometry(tags: Dataset, stack: SliceStack) -> None:
-    thickness = _decimal(float(np.linalg.norm(stack.step_lps_mm)))
+    thickness = decimal(float(np.linalg.norm(stack.step_lps_mm)))
     tags.SliceThickness = tags.SpacingBetweenSlices = thickness
     cosines = np.concatenate([stack.row_cosine_lps, stack.column_cosine_lps])
-    tags.ImageOrientationPatient = [_decimal(value) for value in cosines]
-    tags.PixelSpacing = [_decimal(value) for value in stack.pixel_spacing_mm]
+    tags.ImageOrientationPatient = [decimal(value) for value in cosines]
+    tags.PixelSpacing = [decimal(value) for value in stack.pixel_spacing_mm]
     _, tags.Rows, tags.Columns = stack.array.shape
     tags.SamplesPerPixel = 1
     tags.PhotometricInterpretation = "MONOCHROME2"
     tags.BitsAllocated = tags.BitsStored = 16
     tags.HighBit = 15
     tags.PixelRepresentation = 0
-
-
-def _add_private_b_value(tags: Dataset, b_value_s_per_mm2: int) -> None:
-    block = tags.private_block(0x0019, "SIEMENS MR HEADER", create=True)
-    block.add_new(0x0C, "IS", str(b_value_s_per_mm2))
-
-
-def _decimal(value: float) -> str:
-    """Return a number as DICOM writes it: at most 16 characters, to six decimals."""
-    return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
-
-
-def _write_slices(template: Dataset, stack: SliceStack, pixels: npt.NDArray[np.uint16], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    levels = int(pixels.max()) or 1
-    template.WindowCenter, template.WindowWidth = levels // 4, max(levels // 2, 1)
-    pieces = _unchanging_pieces(template)
-    first_uid = _instance_uid(template, 0)
-    head = _PREAMBLE + _encoded_meta(first_uid)
-    for index, plane in enumerate(pixels):
-        tags = _slice_tags(template, stack, index)
-        tags.add_new("PixelData", "OW", plane.tobytes())
-        between = zip(pieces, (_encoded([tags[tag]]) for tag in _CHANGING), strict=True)
-        body = b"".join(piece + changed for piece, changed in between)
-        own_head = head.replace(first_uid.encode(), tags.SOPInstanceUID.encode())
-        (folder / f"{index + 1:04d}.dcm").write_bytes(own_head + body)
-    return len(pixels)
-
-
-def _slice_tags(template: Dataset, stack: SliceStack, index: int) -> Dataset:
-    position = stack.first_position_lps_mm + index * stack.step_lps_mm
-    normal = np.cross(stack.row_cosine_lps, stack.column_cosine_lps)
-    tags = Dataset()
-    tags.SOPInstanceUID = _instance_uid(template, index)
-    tags.InstanceNumber = index + 1
-    tags.ImagePositionPatient = [_decimal(value) for value in position]
-    tags.SliceLocation = _decimal(float(position @ normal))
-    return tags
-
-
-def _unchanging_pieces(template: Dataset) -> list[bytes]:
-    """Return what stands before each tag that changes: encoding it once makes writing four times faster."""
-    starts = (0, *(tag + 1 for tag in _CHANGING[:-1]))
-    return [_encoded(template[start:tag]) for start, tag in zip(starts, _CHANGING, strict=True)]
-
-
-def _encoded(elements: Iterable[DataElement]) -> bytes:
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    for element in elements:
-        write_data_element(buffer, element)
-    return buffer.getvalue()
-
-
-def _instance_uid(template: Dataset, index: int) -> UID:
-    """Return the UID of a slice: as long as its sisters', so that one can take another's place in a file."""
-    return UID(f"{template.SeriesInstanceUID[:58]}.{10_001 + index}")
-
-
-def _encoded_meta(instance_uid: UID) -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = instance_uid
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "MARROWMAP"
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta)
-    return buffer.getvalue()

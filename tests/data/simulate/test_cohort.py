@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from marrowmap.data.errors import SettingsError
@@ -13,7 +14,7 @@ from marrowmap.data.exam import Exam, Sequence, Volume
 from marrowmap.data.nifti import read_nifti, read_nifti_folder
 from marrowmap.data.simulate import cohort
 from marrowmap.data.simulate.cohort import CohortSettings, write_cohort, write_exam
-from marrowmap.data.simulate.exam import Acquisition, SimulatedExam
+from marrowmap.data.simulate.exam import Acquisition, SimulatedExam, SimulationSettings
 from marrowmap.data.simulate.labels import Bone
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.truth import LesionTruth, Truth
@@ -66,7 +67,7 @@ def small_exam(seed: int) -> SimulatedExam:
 
 @pytest.fixture
 def simulated_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort, "simulate_exam", lambda seed, *, pattern, anatomy: small_exam(seed))
+    monkeypatch.setattr(cohort, "simulate_exam", lambda seed, **_: small_exam(seed))
 
 
 def test_a_dicom_exam_has_one_file_a_slice_and_its_truth_beside(tmp_path: Path) -> None:
@@ -158,3 +159,32 @@ def test_a_folder_that_holds_no_body_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(SettingsError, match="need a label map with a JSON of names"):
         next(write_cohort(tmp_path / "out", CohortSettings(anatomy=tmp_path / "maps")))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("simulated_small")
+def test_vendor_and_multi_frame_files_are_options_of_the_command(tmp_path: Path) -> None:
+    assert command.main([str(tmp_path / "out"), "--vendor", "ge", "--enhanced", "true", "--quiet"]) == 0
+    files = list((tmp_path / "out" / "dicom").rglob("*.dcm"))
+    assert len(files) == 2  # T1 and diffusion, one file each
+    assert {pydicom.dcmread(file).Manufacturer for file in files} == {"GE MEDICAL SYSTEMS"}
+
+
+def test_effects_asked_for_on_the_command_line_reach_the_scanner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def simulate(seed: int, *, settings: SimulationSettings, **_: object) -> SimulatedExam:
+        asked.append(settings)
+        return small_exam(seed)
+
+    monkeypatch.setattr(cohort, "simulate_exam", simulate)
+    for words in ("metal, ghosts", "none"):
+        command.main([str(tmp_path / words[:4]), "--effects", words, "--wildness", "0.5", "--quiet"])
+    assert [settings.effects for settings in asked] == [{"metal", "ghosts"}, frozenset()]
+    assert asked[0].wildness == 0.5
+
+
+def test_an_unknown_effect_is_refused() -> None:
+    with pytest.raises(SettingsError, match="unknown effect 'fog'"):
+        CohortSettings(effects=("fog",))
