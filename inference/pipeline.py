@@ -139,11 +139,7 @@ def infer(
         with watch.stage("compare"):
             add_response(report, settings.prior, findings, model_input)
     with watch.stage("write"):
-        images = report_images(findings, model_input)
-        kept = partial(write_images, images=images, extra=kept_for_comparison(model_input))
-        documents = _documents(report, findings, images, sources, settings)
-        also = [kept, partial(write_trend, report=report), documents]
-        write_outputs(out, report, images, output_maps(findings), also=also)
+        _write(out, report, findings, model_input, sources, settings)
     report["run"]["seconds"] = dict(watch.seconds)
     return report
 
@@ -250,6 +246,22 @@ def output_maps(findings: Findings) -> dict[str, LabelledMap]:
     if findings.adc is not None:
         maps["adc"] = (findings.adc, affine)
     return maps
+
+
+def _write(
+    out: Path,
+    report: dict[str, Any],
+    findings: Findings,
+    model_input: ModelInput,
+    sources: tuple[SourceSeries, ...],
+    settings: InferSettings,
+) -> None:
+    """Write report, pictures, maps, what a later comparison needs, the trend and the documents."""
+    images = report_images(findings, model_input)
+    kept = partial(write_images, images=images, extra=kept_for_comparison(model_input))
+    documents = _documents(report, findings, images, sources, settings)
+    also = [kept, partial(write_trend, report=report), documents]
+    write_outputs(out, report, images, output_maps(findings), also=also)
 
 
 def _recorded(settings: InferSettings) -> dict[str, Any]:

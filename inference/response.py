@@ -11,11 +11,10 @@ doi:10.1148/radiol.2019181949. That unchanged regions do not outvote changed one
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from marrowmap.data.skeleton import Region
 from marrowmap.inference.findings_json import lesion_from_json, to_json
 from marrowmap.inference.instances import voxels_by_id
 from marrowmap.inference.response_burden import (
@@ -31,17 +30,23 @@ from marrowmap.inference.response_exam import ComparedExam, Report
 from marrowmap.inference.response_lesions import judge_match
 from marrowmap.inference.response_marrow import MarrowResponse, judge_marrow
 from marrowmap.inference.response_matching import match_lesions
-from marrowmap.inference.response_registration import Registration, RegistrationSettings, register
+from marrowmap.inference.response_registration import RegistrationSettings, register
 from marrowmap.inference.response_signals import pair_of
+from marrowmap.inference.response_summary import (
+    comparison_warnings,
+    fate_counts,
+    region_entries,
+    summary_text,
+    trend_point,
+)
 from marrowmap.inference.response_values import (
-    Fate,
     JudgeSettings,
     LesionResponse,
     Side,
     judged_again,
     response_from_json,
 )
-from marrowmap.inference.staging.rac import PRECEDENCE, RAC_NAMES, rac_overall
+from marrowmap.inference.staging.rac import RAC_NAMES, rac_overall
 
 logger = logging.getLogger(__name__)
 
@@ -72,16 +77,12 @@ class CompareSettings:
         judge: How lesions are matched and judged.
         responding_share: The patient responds when this share of all that is judged responds ...
         likely_share: ... and progresses with one category 5, or with this share of category 4.
-        least_similarity: A registration below this is named in a warning ...
-        most_residual_mm: ... and one whose blocks stray more.
     """
 
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     responding_share: float = 0.25
     likely_share: float = 1 / 3
-    least_similarity: float = 0.5
-    most_residual_mm: float = 4.0
 
 
 def compare(
@@ -113,9 +114,11 @@ def compare(
     lesions = tuple(judge_match(m, pair, first, second, settings.judge, gone) for m in matches)
     logger.info("%d lesions compared", len(lesions))
     kept = {
-        "registration": _registration_json(registration),
+        "registration": to_json(
+            {n: getattr(registration, n) for n in ("blocks", "similarity", "residual_mm")}
+        ),
         "history": [*(_response_of(before.report).get("history", ())), trend_point(before.report)],
-        "warnings": _warnings(before.report, after.report, registration, settings),
+        "warnings": comparison_warnings(before.report, after.report, registration),
         "baseline": to_json(baseline),
     }
     return assemble(lesions, judge_marrow(pair, settings.judge), after.report, kept, settings)
@@ -160,14 +163,10 @@ def assemble(
     """
     settings = settings or CompareSettings()
     before, after = burden_from_json(kept["baseline"]), burden_of(report)
-    regions = _regions(lesions, marrow)
-    of_marrow = [part.category for part in marrow if part.category]
-    judged = [lesion.category for lesion in lesions if lesion.is_counted and lesion.category] + of_marrow
-    known = [x.category for x in lesions if x.is_counted and x.is_assessable and x.category] + of_marrow
-    changed = [entry["category"] for entry in regions if entry["category"] not in (None, 3)]
-    unchanged = [entry["category"] for entry in regions if entry["category"] == 3]
-    overall = rac_overall(changed or unchanged)
-    direction = direction_of(known or judged, settings)
+    regions = region_entries(lesions, marrow)
+    of_regions = [entry["category"] for entry in regions if entry["category"] is not None]
+    overall = rac_overall([category for category in of_regions if category != 3] or of_regions)
+    judged, direction = _judged(lesions, marrow, settings)
     response = {
         "patient": overall.dominant,
         "patient_name": RAC_NAMES.get(overall.dominant or 0),
@@ -175,7 +174,7 @@ def assemble(
         "worst": max(judged, default=None),
         "is_mixed": direction == "mixed",
         "direction": direction,
-        "counts": _fate_counts(lesions),
+        "counts": fate_counts(lesions),
         "lesions": to_json(lesions),
         "regions": regions,
         "marrow": to_json(marrow),
@@ -190,6 +189,17 @@ def assemble(
         "source": SOURCE,
     }
     return {"text": summary_text(response), **response}
+
+
+def _judged(
+    lesions: Sequence[LesionResponse], marrow: Sequence[MarrowResponse], settings: CompareSettings
+) -> tuple[list[int], Direction | None]:
+    """Return every category that has a say, and the direction by those that could be assessed."""
+    of_marrow: list[int] = [part.category for part in marrow if part.category]
+    counted = [(x.category, x.is_assessable) for x in lesions if x.is_counted and x.category]
+    judged = [category for category, _ in counted] + of_marrow
+    assessed = [category for category, is_assessable in counted if is_assessable] + of_marrow
+    return judged, direction_of(assessed or judged, settings)
 
 
 def direction_of(categories: Sequence[int], settings: CompareSettings | None = None) -> Direction | None:
@@ -222,73 +232,6 @@ def side_of(exam: ComparedExam) -> Side:
     return Side(lesions={n: lesions[n] for n in points}, points_mm=points)
 
 
-def summary_text(response: Mapping[str, Any]) -> str:
-    """Return the result in one line."""
-    counts, volume = response["counts"], response["tumour_volume_change"]
-    words = [f"{number} {fate.replace('_', ' ')}" for fate, number in counts.items() if number]
-    patient = response["patient"]
-    category = "nothing to judge" if patient is None else f"category {patient} ({RAC_NAMES[patient]})"
-    worst = f", worst {response['worst']}" if response["worst"] not in (None, patient) else ""
-    direction = f"{response['direction']}: " if response["direction"] else ""
-    change = f"{volume['before_ml']:.1f} to {volume['after_ml']:.1f} ml"
-    if volume["change_percent"] is not None:
-        low, high = volume["interval_percent"]
-        change += f" ({volume['change_percent']:+.0f} %, 90 % interval {low:+.0f} to {high:+.0f} %)"
-    return f"{direction}{category}{worst}; lesions: {', '.join(words) or 'none'}; {change}"
-
-
-def trend_point(report: Report) -> dict[str, Any]:
-    """Return the few numbers of one exam that a trend over many exams shows."""
-    response = report.get("response") or {}
-    return {
-        "study_date": report["study"]["study_date"],
-        "tumour_volume_ml": report["burden"]["tumour_volume_ml"],
-        "adc_median_um2_per_s": report["burden"]["adc_um2_per_s"]["median"],
-        "visible": report["counts"]["visible"],
-        "active": report["counts"]["active"],
-        "patient": response.get("patient"),
-    }
-
-
-def _regions(lesions: Sequence[LesionResponse], marrow: Sequence[MarrowResponse]) -> list[dict[str, Any]]:
-    """Return every region that has a lesion or diffuse disease; last what lies away from bone."""
-    entries = []
-    for key in (*(region.key for region in Region), None):
-        here = [lesion for lesion in lesions if lesion.region == key]
-        of_marrow = next((part.category for part in marrow if part.region == key), None)
-        categories = [lesion.category for lesion in here if lesion.is_counted and lesion.category]
-        overall = rac_overall([*categories, *([of_marrow] if of_marrow else [])])
-        if not here and of_marrow is None:
-            continue
-        entries.append(
-            {
-                "region": key,
-                "category": _first([*categories, of_marrow]),
-                "dominant": overall.dominant,
-                "secondary": overall.secondary,
-                "worst": overall.worst,
-                "is_mixed": overall.is_mixed,
-                "marrow": of_marrow,
-                "lesions": len(here),
-                "volume_before_ml": sum(lesion.volume_before_ml for lesion in here),
-                "volume_after_ml": sum(lesion.volume_after_ml for lesion in here),
-            }
-        )
-    return to_json(entries)
-
-
-def _first(categories: Iterable[int | None]) -> int | None:
-    """Return the first category in the order of precedence, None for none."""
-    found = set(categories)
-    return next((category for category in PRECEDENCE if category in found), None)
-
-
-def _fate_counts(lesions: Sequence[LesionResponse]) -> dict[str, int]:
-    kept = [lesion for lesion in lesions if not lesion.is_rejected]
-    counts = {fate: sum(lesion.fate == fate for lesion in kept) for fate in get_args(Fate)}
-    return {**counts, "rejected": len(lesions) - len(kept)}
-
-
 def _response_of(report: Report) -> Mapping[str, Any]:
     return report.get("response") or {}
 
@@ -297,48 +240,3 @@ def _vanished_places(report: Report) -> list[Sequence[float]]:
     """Return where lesions had vanished by the earlier exam, if that was compared with one before."""
     lesions = _response_of(report).get("lesions", ())
     return [lesion["centroid_ras_mm"] for lesion in lesions if lesion["fate"] == "vanished"]
-
-
-def _registration_json(registration: Registration) -> dict[str, Any]:
-    return to_json(
-        {
-            "blocks": registration.blocks,
-            "similarity": registration.similarity,
-            "residual_mm": registration.residual_mm,
-        }
-    )
-
-
-def _warnings(
-    before: Report, after: Report, registration: Registration, settings: CompareSettings
-) -> list[dict[str, str]]:
-    """Return what a reader must know of this comparison."""
-    found = []
-    if (
-        registration.similarity < settings.least_similarity
-        or registration.residual_mm > settings.most_residual_mm
-    ):
-        text = (
-            f"The exams could be laid on each other only in part (similarity {registration.similarity:.2f}, "
-            f"{registration.residual_mm:.1f} mm): check the matches, and that both are of one person."
-        )
-        found.append({"code": "poor_registration", "text": text})
-    if _sexes(before) != _sexes(after):
-        found.append(
-            {"code": "other_person", "text": "The two exams name different sexes: check the person."}
-        )
-    coverage = [report["study"]["coverage"] for report in (before, after)]
-    differs = sorted(key for key in coverage[0] if coverage[0][key] != coverage[1].get(key))
-    if differs:
-        names = ", ".join(key.replace("_", " ") for key in differs)
-        text = f"Covered differently in the two exams: {names}; volumes there cannot be compared."
-        found.append({"code": "coverage_differs", "text": text})
-    sequences = [set(report["study"].get("missing_sequences", ())) for report in (before, after)]
-    if sequences[0] != sequences[1]:
-        names = ", ".join(sorted(sequences[0] ^ sequences[1]))
-        found.append({"code": "sequences_differ", "text": f"Only one of the two exams has: {names}."})
-    return found
-
-
-def _sexes(report: Report) -> Any:
-    return report["study"].get("patient_sex")

@@ -8,15 +8,15 @@ in two exams of an unchanged person changes nothing. These guards are our choice
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
 
 from marrowmap.inference.findings import Lesion
 from marrowmap.inference.response_matching import LesionMatch
 from marrowmap.inference.response_signals import ExamPair, Measures, fat_change, relative
+from marrowmap.inference.response_sizes import Sizes, confirmed, growth_of, percent, ratio_of, sizes_of
 from marrowmap.inference.response_values import (
     Fate,
     JudgeSettings,
@@ -28,7 +28,7 @@ from marrowmap.inference.response_values import (
     is_assessable,
     set_aside,
 )
-from marrowmap.inference.staging.rac import Category, LesionChange, RacSettings, rac_lesion
+from marrowmap.inference.staging.rac import Category, LesionChange, rac_lesion
 
 Points = npt.NDArray[np.float64]
 
@@ -72,13 +72,13 @@ def _judge_both(
 ) -> LesionResponse:
     """Judge a lesion seen in both exams."""
     first, second = before.chosen(match.before), after.chosen(match.after)
-    sizes, reasons = _sizes(match, first, second)
-    sizes, more = _confirmed(sizes, match, pair, before, after, settings)
-    grown = _direction(
+    sizes, reasons = sizes_of(match, first, second)
+    sizes, more = confirmed(sizes, match, pair, before, after, settings)
+    grown = growth_of(
         LesionChange(diameter_before_mm=sizes.before_mm, diameter_after_mm=sizes.after_mm), settings.rac
     )
     points = before.points_of(match.before), after.points_of(match.after)
-    is_redrawn = not grown and _ratio(sizes.before_ml, sizes.after_ml) > 1.0 + settings.volume_change
+    is_redrawn = not grown and ratio_of(sizes.before_ml, sizes.after_ml) > 1.0 + settings.volume_change
     then, now = _measured(pair, *points, is_redrawn=is_redrawn)
     change = _change(then, now, sizes, has_certain(second), settings)
     category = rac_lesion(guarded(change, settings.rac), settings.rac)
@@ -118,14 +118,14 @@ def _judge_new(
     earlier_mm = pair.registration.moved_back(points)
     then, now = pair.before_at(earlier_mm), pair.after_own(points)
     change = _change(
-        then, now, _Sizes(after_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
+        then, now, Sizes(after_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
     )
     if then.covered < settings.least_covered:
         reason = "its place was not imaged in the earlier exam"
         return _response((), lesions, "not_imaged", None, change, then, (reason,))
     rise = change.signal_change
     if rise is not None and rise < settings.image_change:
-        reason = f"not outlined before, but the images are alike: high-b signal {_percent(rise)}"
+        reason = f"not outlined before, but the images are alike: high-b signal {percent(rise)}"
         return _response((), lesions, "seen_before", 3, change, then, (reason,))
     if then.probability >= settings.seen_probability:
         reason = f"had a lesion probability of {then.probability:.2f} before, and its high-b signal has risen"
@@ -146,7 +146,7 @@ def _judge_gone(match: LesionMatch, pair: ExamPair, before: Side, settings: Judg
     lesions, points = before.chosen(match.before), before.points_of(match.before)
     then, now = pair.before_at(points), pair.after_at(points)
     change = _change(
-        then, now, _Sizes(before_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
+        then, now, Sizes(before_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
     )
     if now.covered < settings.least_covered:
         reason = "its place was not imaged in the later exam"
@@ -154,80 +154,15 @@ def _judge_gone(match: LesionMatch, pair: ExamPair, before: Side, settings: Judg
     fall = change.signal_change
     if fall is not None and fall > -settings.image_change:
         category = rac_lesion(guarded(change, settings.rac), settings.rac)
-        reason = f"not outlined any more, but the images are alike: high-b signal {_percent(fall)}"
+        reason = f"not outlined any more, but the images are alike: high-b signal {percent(fall)}"
         return _response(lesions, (), "still_seen", category if category < 3 else 3, change, then, (reason,))
     change = replace(change, fate="vanished")
     reasons = ("no longer to be seen where it was", *_words(change))
     return _response(lesions, (), "vanished", rac_lesion(change, settings.rac), change, then, reasons)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sizes:
-    """Diameters that the growth rule sees, and volumes."""
-
-    before_mm: float | None = None
-    after_mm: float | None = None
-    before_ml: float = 0.0
-    after_ml: float = 0.0
-
-
-def _sizes(
-    match: LesionMatch, first: Sequence[Lesion], second: Sequence[Lesion]
-) -> tuple[_Sizes, tuple[str, ...]]:
-    """Return longest diameters of a lesion; of several in one, the diameters of spheres of their volume."""
-    volumes = [sum(lesion.volume_ml for lesion in side) for side in (first, second)]
-    if len(first) == len(second) == 1:
-        longest = first[0].longest_diameter_mm, second[0].longest_diameter_mm
-        return _Sizes(
-            before_mm=longest[0], after_mm=longest[1], before_ml=volumes[0], after_ml=volumes[1]
-        ), ()
-    spheres = [_sphere_mm(volume) for volume in volumes]
-    word = f"lesions {_list(match.before)} of the earlier exam are {_list(match.after)} now"
-    sizes = _Sizes(before_mm=spheres[0], after_mm=spheres[1], before_ml=volumes[0], after_ml=volumes[1])
-    return sizes, (word,)
-
-
-def _confirmed(
-    sizes: _Sizes, match: LesionMatch, pair: ExamPair, before: Side, after: Side, settings: JudgeSettings
-) -> tuple[_Sizes, tuple[str, ...]]:
-    """Take back a change of diameter that neither the volume nor the images bear out."""
-    change = LesionChange(diameter_before_mm=sizes.before_mm, diameter_after_mm=sizes.after_mm)
-    direction = _direction(change, settings.rac)
-    if not direction:
-        return sizes, ()
-    unchanged = replace(sizes, before_mm=None, after_mm=None)
-    ratio = sizes.after_ml / sizes.before_ml
-    if (ratio if direction > 0 else 1.0 / ratio) < 1.0 + settings.volume_change:
-        return unchanged, ("the diameter differs, the volume hardly",)
-    rim = _rim_change(match, pair, before, after, direction)
-    if rim is not None and direction * rim < settings.image_change:
-        return unchanged, (
-            f"the outline differs, the images hardly: high-b signal of the rim {_percent(rim)}",
-        )
-    return sizes, ()
-
-
-def _rim_change(
-    match: LesionMatch, pair: ExamPair, before: Side, after: Side, direction: int
-) -> float | None:
-    """Return how the high-b signal changed where one outline reaches beyond the other; None without such."""
-    first, second = before.points_of(match.before), after.points_of(match.after)
-    moved_back = pair.registration.moved_back(second)
-    own, other = (moved_back, first) if direction > 0 else (first, moved_back)
-    far = _far_from(own, other, 1.2 * max(pair.before.grid.spacing_mm))
-    if not far.any():
-        return None
-    rim = own[far]
-    then, now = pair.before_at(rim), pair.after_at(rim)
-    return relative(then.dwi, now.dwi)
-
-
-def _far_from(points: Points, others: Points, distance_mm: float) -> npt.NDArray[np.bool_]:
-    return np.asarray(KDTree(others).query(points)[0]) > distance_mm
-
-
 def _change(
-    then: Measures, now: Measures, sizes: _Sizes, is_certain: bool, settings: JudgeSettings
+    then: Measures, now: Measures, sizes: Sizes, is_certain: bool, settings: JudgeSettings
 ) -> LesionChange:
     smaller = min(v for v in (sizes.before_ml, sizes.after_ml, np.inf) if v > 0)
     return LesionChange(
@@ -278,36 +213,11 @@ def _words(change: LesionChange) -> tuple[str, ...]:
     words = []
     before, after = change.adc_before_um2_per_s, change.adc_after_um2_per_s
     if before is not None and after is not None and before > 0:
-        words.append(f"ADC {before:.0f} to {after:.0f} um2/s ({_percent(after / before - 1)})")
+        words.append(f"ADC {before:.0f} to {after:.0f} um2/s ({percent(after / before - 1)})")
     if change.signal_change is not None:
-        words.append(f"high-b signal {_percent(change.signal_change)}")
+        words.append(f"high-b signal {percent(change.signal_change)}")
     if change.fat_change:
         words.append(f"fat fraction {change.fat_change:+.2f}")
     if change.diameter_before_mm is not None and change.diameter_after_mm is not None:
         words.append(f"{change.diameter_before_mm:.0f} to {change.diameter_after_mm:.0f} mm")
     return tuple(words)
-
-
-def _direction(change: LesionChange, rac: RacSettings) -> int:
-    """Return 1 for grown, -1 for shrunk, 0 for neither: sizes alone, by the rule's own limits."""
-    alone = LesionChange(
-        diameter_before_mm=change.diameter_before_mm, diameter_after_mm=change.diameter_after_mm
-    )
-    return {5: 1, 1: -1}.get(rac_lesion(alone, rac), 0)
-
-
-def _sphere_mm(volume_ml: float) -> float:
-    return float((6000.0 * volume_ml / np.pi) ** (1 / 3))
-
-
-def _percent(change: float) -> str:
-    return f"{100 * change:+.0f} %"
-
-
-def _ratio(one: float, other: float) -> float:
-    """Return how many times the larger of two volumes holds the smaller."""
-    return max(one, other) / max(min(one, other), 1e-9)
-
-
-def _list(ids: Sequence[int]) -> str:
-    return ", ".join(map(str, ids))

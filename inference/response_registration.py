@@ -4,8 +4,7 @@ The skeleton moves in rigid pieces with smooth passages between (a spine bends).
 matched by the correlation of their images, coarse to fine, and the motion of a point is the rigid motion that
 fits the matched cubes around it best, near ones weighing most: a moving least squares of rigid motions.
 
-Sources: block matching with trimming: Ourselin, Image Vis Comput 2001;19:25; moving least squares of rigid
-motions: Schaefer, ACM Trans Graph 2006;25:533 (there in two dimensions).
+Source: block matching with trimming: Ourselin, Image Vis Comput 2001;19:25.
 """
 
 from __future__ import annotations
@@ -27,13 +26,11 @@ from marrowmap.inference.response_blocks import (
     pyramid_of,
 )
 from marrowmap.inference.response_exam import ComparedExam
+from marrowmap.inference.response_motion import Motion
 
 logger = logging.getLogger(__name__)
 
 Points = npt.NDArray[np.float64]
-
-#: Points whose motion is computed at once: bounds the memory of their weights.
-_POINTS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +139,7 @@ def register(
             raise GeometryError(
                 f"no skeleton in the {word} exam to register by; check that both are whole-body exams"
             )
-    motion = _Motion.shift(_whole_shift_mm(before, after))
+    motion = Motion.shift(_whole_shift_mm(before, after))
     names = [name for name in ("t1", "stir", "dwi_high") if name in before.images and name in after.images]
     matches = None
     for stage in settings.stages:
@@ -153,51 +150,6 @@ def register(
         motion, matches = _fitted(found, stage, settings)
     logger.info("%d blocks matched", 0 if matches is None else len(matches.similarity))
     return _sampled(motion, matches, before.grid, settings)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Motion:
-    """Rigid motions between matched points; a plain shift without any."""
-
-    source_mm: Points
-    target_mm: Points
-    weight: Points
-    radius_mm: float
-
-    @classmethod
-    def shift(cls, shift_mm: Points) -> _Motion:
-        return cls(
-            source_mm=np.zeros((1, 3)), target_mm=shift_mm[None], weight=np.ones(1), radius_mm=float("inf")
-        )
-
-    def moved(self, points_mm: Points) -> Points:
-        parts = range(0, len(points_mm), _POINTS_AT_ONCE)
-        found = [self._moved(points_mm[start : start + _POINTS_AT_ONCE]) for start in parts]
-        return np.concatenate(found) if found else points_mm.copy()
-
-    def _moved(self, points_mm: Points) -> Points:
-        if len(self.source_mm) < 3:
-            return points_mm + (self.target_mm - self.source_mm).mean(axis=0)
-        weight = np.broadcast_to(self.weight, (len(points_mm), len(self.weight)))
-        if np.isfinite(self.radius_mm):
-            squared = ((points_mm[:, None] - self.source_mm) ** 2).sum(axis=2)
-            # Far from every block the nearest ones still decide: weights are relative to the nearest.
-            nearest = squared.min(axis=1, keepdims=True)
-            weight = weight * np.exp(-(squared - nearest) / (2 * self.radius_mm**2))
-        return _rigid(points_mm, self.source_mm, self.target_mm, weight)
-
-
-def _rigid(points_mm: Points, source_mm: Points, target_mm: Points, weight: Points) -> Points:
-    """Return each point moved by the rigid motion that its own weights `(points, matches)` fit best."""
-    weight = weight / weight.sum(axis=1, keepdims=True)
-    middle, goal = weight @ source_mm, weight @ target_mm
-    products = (source_mm[:, :, None] * target_mm[:, None, :]).reshape(len(source_mm), 9)
-    covariance = (weight @ products).reshape(-1, 3, 3) - middle[:, :, None] * goal[:, None, :]
-    u, _, vt = np.linalg.svd(covariance)
-    is_mirrored = np.linalg.det(u) * np.linalg.det(vt) < 0
-    vt[is_mirrored, 2] *= -1
-    rotation = u @ vt  # row vectors: p -> p @ rotation
-    return np.einsum("pi,pij->pj", points_mm - middle, rotation) + goal
 
 
 def _whole_shift_mm(before: ComparedExam, after: ComparedExam) -> Points:
@@ -222,7 +174,7 @@ def _outline(level: Pyramid) -> npt.NDArray[np.float64]:
 
 
 def _matched(
-    before: Pyramid, after: Pyramid, motion: _Motion, stage: Stage, settings: RegistrationSettings
+    before: Pyramid, after: Pyramid, motion: Motion, stage: Stage, settings: RegistrationSettings
 ) -> Matches:
     """Match the blocks around the earlier exam's skeleton."""
     centres = before.lattice_points(stage.step_mm)
@@ -230,7 +182,7 @@ def _matched(
     return match_blocks(before, after, centres, expected, reach_mm=stage.reach_mm, settings=settings.blocks)
 
 
-def _fitted(matches: Matches, stage: Stage, settings: RegistrationSettings) -> tuple[_Motion, Matches]:
+def _fitted(matches: Matches, stage: Stage, settings: RegistrationSettings) -> tuple[Motion, Matches]:
     """Fit the motion to the matches, three times, each time without those that stray."""
     kept = matches
     motion = _motion_of(kept, stage)
@@ -245,8 +197,8 @@ def _fitted(matches: Matches, stage: Stage, settings: RegistrationSettings) -> t
     return motion, kept
 
 
-def _motion_of(matches: Matches, stage: Stage) -> _Motion:
-    return _Motion(
+def _motion_of(matches: Matches, stage: Stage) -> Motion:
+    return Motion(
         source_mm=matches.source_mm,
         target_mm=matches.target_mm,
         weight=matches.similarity**2,
@@ -255,7 +207,7 @@ def _motion_of(matches: Matches, stage: Stage) -> _Motion:
 
 
 def _sampled(
-    motion: _Motion, matches: Matches | None, grid: Grid, settings: RegistrationSettings
+    motion: Motion, matches: Matches | None, grid: Grid, settings: RegistrationSettings
 ) -> Registration:
     """Compute the motion on a lattice over the earlier exam."""
     steps = [
