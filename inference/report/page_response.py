@@ -14,7 +14,7 @@ Report = Mapping[str, Any]
 Texts = dict[str, Any]
 
 #: Box of a curve: left, right, top and bottom of the points.
-LEFT, RIGHT, TOP, BOTTOM = 24.0, 216.0, 24.0, 74.0
+LEFT, RIGHT, TOP, BOTTOM = 30.0, 210.0, 24.0, 74.0
 TRENDS = (
     ("tumour_volume_ml", "Tumour volume, ml", 1),
     ("adc_median_um2_per_s", "Median lesion ADC, µm²/s", 0),

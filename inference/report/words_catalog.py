@@ -24,6 +24,8 @@ LANGUAGE_NAMES: Mapping[Language, str] = {"en": "English", "fr": "français", "d
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+#: Places where only a number can stand: else a sentence that nobody knows would be half translated.
+_NUMERIC = frozenset({"id", "count", "size", "volume", "times", "share", "distance", "probability", "limit"})
 _MOST_NESTED = 4
 
 
@@ -130,5 +132,8 @@ def _filled(template: str, values: Mapping[str, object]) -> str:
 def _pattern(text: str) -> re.Pattern[str]:
     """Return an expression that finds a text whatever stands in its places."""
     parts = _PLACE.split(text)  # literal, name, literal, name ... literal
-    literal = [re.escape(part) if place % 2 == 0 else f"(?P<{part}>.+?)" for place, part in enumerate(parts)]
-    return re.compile("".join(literal), re.DOTALL)
+    found = ""
+    for place, part in enumerate(parts):
+        anything = r"[-+]?\d+(?:\.\d+)?" if part in _NUMERIC else ".+?"
+        found += re.escape(part) if place % 2 == 0 else f"(?P<{part}>{anything})"
+    return re.compile(found, re.DOTALL)

@@ -95,8 +95,8 @@ def test_a_curve_runs_over_all_exams_at_their_dates(followed: Report) -> None:
     volume = trends["Tumour volume, ml"]
     assert [point["value"] for point in volume["points"]] == ["120.0", "97.4", "48.7"]
     first, middle, last = (point["x"] for point in volume["points"])
-    assert (first, last) == (24.0, 216.0)
-    assert middle == pytest.approx(24 + 192 * 90 / 181, abs=0.1)
+    assert (first, last) == (30.0, 210.0)
+    assert middle == pytest.approx(30 + 180 * 90 / 181, abs=0.1)
     assert [point["value"] for point in trends["Median lesion ADC, µm²/s"]["points"]] == ["700", "805"]
     assert "Active lesions" not in trends  # one exam alone says how many
     assert volume["words"].startswith("Tumour volume, ml. 2025-09-14: 120.0")

@@ -84,6 +84,12 @@ def test_a_text_that_nobody_translated_stays_english_and_is_told() -> None:
     assert is_known("a text of tomorrow", ENGLISH)
 
 
+def test_a_sentence_that_only_begins_like_a_known_one_is_not_half_translated() -> None:
+    text = "Lesion 1 reaches the canal: possible cord compression."  # not `Lesion {id}: {reasons}`
+    assert words_of("fr")(text) == text
+    assert words_of("fr")("Lesion 1: 40 mm, 12.5 ml") == "Lésion 1\u00a0: 40 mm, 12,5 ml"
+
+
 def test_a_place_without_a_value_stays() -> None:
     assert words_of("de").fill("stage {stage}") == "Stadium {stage}"
     assert words_of("de").fill("stage {stage}", stage="II") == "Stadium II"
