@@ -33,6 +33,8 @@ PITCHES: Mapping[Region, Mapping[str, float]] = {
 #: A boundary moves to a disc no farther than this share of the height of a vertebra.
 SNAP_SHARE = 0.4
 LUMBAR_COUNT = 5
+#: Of a large lesion so many voxels vote for its level.
+MOST_VOTES = 2000
 #: A disc nearer than this to a limit of the region is the limit.
 LIMIT_MM = 6.0
 #: Arches and spinous processes hang below their body: from this far behind the axis on ...
@@ -120,6 +122,7 @@ def level_of(
     """Return the vertebra that holds most of a lesion's voxels `(n, 3)`, None off the labelled column."""
     if not levels.levels:
         return None
+    voxels = voxels[:: max(1, len(voxels) // MOST_VOTES)]
     votes: dict[str, int] = {}
     planes, at = sorted(levels.axis_j), voxels[:, 2]
     axis = np.interp(at, planes, [levels.axis_j[plane] for plane in planes])
