@@ -13,7 +13,7 @@ from marrowmap.data.exam import Exam, Sequence, StudyInfo
 from marrowmap.data.nifti import is_nifti_folder, read_nifti_folder
 from marrowmap.data.selection import Choices, Part
 from marrowmap.data.series import Series
-from marrowmap.data.study import open_study
+from marrowmap.data.study import Study, open_study
 
 _ORIENTATIONS = ("sagittal", "coronal", "axial")
 
@@ -95,8 +95,12 @@ def describe_study(path: Path, choices: Choices | None = None, study_uid: str = 
         NoStudyError: If nothing readable is there, or several studies and none named.
     """
     if is_nifti_folder(path):
-        return _describe_exam(read_nifti_folder(path, study_uid))
-    study = open_study(path, choices or Choices(), study_uid)
+        return describe_exam(read_nifti_folder(path, study_uid))
+    return describe(open_study(path, choices or Choices(), study_uid))
+
+
+def describe(study: Study) -> StudyDescription:
+    """Say what a DICOM study holds; see `describe_study`."""
     by_series: dict[str, list[Part]] = defaultdict(list)
     for part in study.parts:
         by_series[part.series.uid].append(part)
@@ -152,7 +156,7 @@ def _describe_part(part: Part) -> PartDescription:
     )
 
 
-def _describe_exam(exam: Exam) -> StudyDescription:
+def describe_exam(exam: Exam) -> StudyDescription:
     """Return the description of an exam read from NIfTI."""
     series = []
     for number, (sequence, volume) in enumerate(exam.volumes.items(), start=1):

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from marrowmap.data.assembly import RoleVolume, assemble_exam
-from marrowmap.data.describe import SeriesDescription, StudyDescription, describe_study
+from marrowmap.data.describe import (
+    SeriesDescription,
+    StudyDescription,
+    describe,
+    describe_exam,
+    describe_study,
+)
 from marrowmap.data.errors import StudyError
 from marrowmap.data.exam import Array3D, Exam, ExamWarning, Sequence, Volume
 from marrowmap.data.nifti import is_nifti_folder, read_nifti_folder
@@ -18,7 +25,15 @@ from marrowmap.data.selection import Choices, Part
 from marrowmap.data.stacks import Stack
 from marrowmap.data.study import Study, open_study
 
-__all__ = ["Choices", "SeriesDescription", "StudyDescription", "describe_study", "read_exam"]
+__all__ = [
+    "Choices",
+    "Inspection",
+    "SeriesDescription",
+    "StudyDescription",
+    "describe_study",
+    "inspect_study",
+    "read_exam",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +57,48 @@ def read_exam(path: Path, choices: Choices | None = None, study_uid: str = "") -
     """
     if is_nifti_folder(path):
         return read_nifti_folder(path, study_uid)
+    return _exam_of(open_study(path, choices or Choices(), study_uid))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a study holds and what became of it.
+
+    Attributes:
+        description: Every series with its role, or why it was left out.
+        exam: The exam, None where the study is refused.
+        refusal: Why it is refused, empty where it is not.
+    """
+
+    description: StudyDescription
+    exam: Exam | None = None
+    refusal: str = ""
+
+
+def inspect_study(path: Path, choices: Choices | None = None, study_uid: str = "") -> Inspection:
+    """Describe a study and read it as far as possible: an unusable study is still described.
+
+    Args:
+        path: As for `read_exam`.
+        choices: As for `read_exam`.
+        study_uid: As for `read_exam`.
+
+    Raises:
+        NoStudyError: If nothing readable is there, or several studies and none named.
+    """
+    if is_nifti_folder(path):
+        exam = read_nifti_folder(path, study_uid)
+        return Inspection(description=describe_exam(exam), exam=exam)
     study = open_study(path, choices or Choices(), study_uid)
+    description = describe(study)
+    try:
+        return Inspection(description=description, exam=_exam_of(study))
+    except StudyError as error:
+        return Inspection(description=description, refusal=str(error))
+
+
+def _exam_of(study: Study) -> Exam:
+    """Read the pixels of a study and assemble its exam."""
     warnings = list(study.warnings)
     return assemble_exam(_role_volumes(study, warnings), study.info, warnings)
 

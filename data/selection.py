@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from marrowmap.data.errors import SettingsError
+from marrowmap.data import sequence_words as words
+from marrowmap.data.errors import SettingsError, StudyError
 from marrowmap.data.exam import Sequence
 from marrowmap.data.facts import facts_of
 from marrowmap.data.sequences import Role, decide_role
 from marrowmap.data.series import Series
 from marrowmap.data.stacks import Stack
 
+_DIXON = frozenset(words.DIXON_SEQUENCES.values())
 #: A station lying this much inside another one adds nothing (part of its length).
 _CONTAINED = 0.9
 
@@ -29,16 +31,28 @@ class Choices:
         stir: Series to take for STIR or fat-suppressed T2.
         dwi: Series to take for diffusion, the b-values still from their tags.
         adc: Series to take for ADC.
+        t2: Series to take for T2.
+        contrast: Series to take for T1 after contrast.
+        dixon: Series to take for Dixon, water, fat and the rest still from their tags.
     """
 
     t1: tuple[int, ...] = ()
     stir: tuple[int, ...] = ()
     dwi: tuple[int, ...] = ()
     adc: tuple[int, ...] = ()
+    t2: tuple[int, ...] = ()
+    contrast: tuple[int, ...] = ()
+    dixon: tuple[int, ...] = ()
 
     def named(self) -> Mapping[Sequence, tuple[int, ...]]:
-        """Series numbers by sequence, without diffusion."""
-        return {Sequence.T1: self.t1, Sequence.STIR: self.stir, Sequence.ADC: self.adc}
+        """Series numbers by sequence, without diffusion and Dixon, which are several."""
+        return {
+            Sequence.T1: self.t1,
+            Sequence.STIR: self.stir,
+            Sequence.ADC: self.adc,
+            Sequence.T2: self.t2,
+            Sequence.T1_CONTRAST: self.contrast,
+        }
 
     def check(self, series: Iterable[Series]) -> None:
         """Refuse numbers that the study does not have.
@@ -47,7 +61,8 @@ class Choices:
             SettingsError: With the numbers that it has.
         """
         found = {s.number for s in series}
-        asked = {number for numbers in (*self.named().values(), self.dwi) for number in numbers}
+        named = (*self.named().values(), self.dwi, self.dixon)
+        asked = {number for numbers in named for number in numbers}
         if asked - found:
             raise SettingsError(
                 f"no series {min(asked - found)} in this study; found {', '.join(map(str, sorted(found)))}"
@@ -90,6 +105,27 @@ class Part:
     def left_out(self, reason: str) -> Part:
         """Return the part left out for a reason."""
         return replace(self, role=Role(reason=reason))
+
+
+def check_named(parts: Iterable[Part], choices: Choices) -> None:
+    """Refuse series that the user names for diffusion or Dixon but that are neither.
+
+    Args:
+        parts: All parts of the study.
+        choices: What the user names.
+
+    Raises:
+        StudyError: With the reason for which such a series was left out.
+    """
+    for numbers, name, is_it in (
+        (choices.dwi, "diffusion", lambda role: role.b_value_s_per_mm2 is not None),
+        (choices.dixon, "Dixon", lambda role: role.sequence in _DIXON),
+    ):
+        for number in numbers:
+            roles = [part.role for part in parts if part.series.number == number]
+            if not any(map(is_it, roles)):
+                reason = roles[0].reason if roles else "no regular pile of slices"
+                raise StudyError(f"series {number} was named for {name} but is none ({reason}); name another")
 
 
 @dataclass
@@ -157,13 +193,17 @@ def select(parts: Iterable[Part]) -> list[Part]:
 
 def _chosen(role: Role, number: int, choices: Choices) -> Role:
     """Return the role as the user wants it."""
-    for sequence, numbers in choices.named().items():
+    named = choices.named()
+    for sequence, numbers in named.items():
         if number in numbers:
             return Role(sequence=sequence, reason="named by the user")
+    for sequence, numbers in named.items():
         if numbers and role.sequence is sequence:
             return Role(reason=f"another series was named for {sequence}")
     if choices.dwi and role.b_value_s_per_mm2 is not None and number not in choices.dwi:
         return Role(reason="another series was named for diffusion")
+    if choices.dixon and role.sequence in _DIXON and number not in choices.dixon:
+        return Role(reason="another series was named for Dixon")
     return role
 
 

@@ -15,7 +15,7 @@ from marrowmap.data.exam import ExamWarning, StudyInfo
 from marrowmap.data.facts import plain_text
 from marrowmap.data.header_quality import header_warnings
 from marrowmap.data.headers import Header, read_headers, tolerant
-from marrowmap.data.selection import Choices, Part, parts_of, select
+from marrowmap.data.selection import Choices, Part, check_named, parts_of, select
 from marrowmap.data.sequences import is_localizer
 from marrowmap.data.series import Series, group_series
 
@@ -53,6 +53,7 @@ def open_study(path: Path, choices: Choices, study_uid: str) -> Study:
     Raises:
         NoStudyError: If nothing readable is there, or several studies and none named.
         SettingsError: If the user names a series that is not there.
+        StudyError: If a series named for diffusion or Dixon is neither.
     """
     headers, passed_over = read_headers(path)
     with tolerant():
@@ -60,6 +61,7 @@ def open_study(path: Path, choices: Choices, study_uid: str) -> Study:
         series = group_series(headers)
         choices.check(series)
         parts = [part for s in series for part in parts_of(s, choices)]
+        check_named(parts, choices)
         first = next((h for h in headers if h.dataset.get("Modality") == "MR"), headers[0])
         info = _study_info(first.dataset)
     problems = tuple(

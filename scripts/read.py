@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from marrowmap.data.errors import MarrowmapError, SettingsError
-from marrowmap.data.nifti import write_exam_nifti
-from marrowmap.data.read import SeriesDescription, StudyDescription, describe_study, read_exam
+from marrowmap.data.errors import MarrowmapError, SettingsError, StudyError
+from marrowmap.data.read import Inspection, SeriesDescription, StudyDescription, inspect_study
 from marrowmap.data.selection import Choices
+
+_SERIES_OPTIONS = {
+    "t1": "T1",
+    "stir": "STIR",
+    "dwi": "diffusion",
+    "adc": "ADC",
+    "t2": "T2",
+    "contrast": "T1 after contrast",
+    "dixon": "Dixon",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,30 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Words after `marrowmap read`; None takes them from the command line.
 
     Returns:
-        0 when done, 2 for wrong options, 3 when the study cannot be processed.
+        0 when done, also when the study is described but could not be used; 2 for wrong options, 3 when the
+        study cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    study = Path(options.study)
+    study, study_uid = Path(options.study), options.study_uid or ""
     try:
-        choices = _choices(options)
-        description = describe_study(study, choices, options.study_uid or "")
-        written = []
-        if options.nifti:
-            exam = read_exam(study, choices, options.study_uid or "")
-            written = [str(path) for path in write_exam_nifti(exam, Path(options.nifti))]
-            warnings = [{"code": w.code, "text": w.text} for w in exam.warnings]
-        else:
-            warnings = []
+        if options.deidentify:
+            return _deidentify(study, Path(options.deidentify), study_uid, as_json=options.json)
+        choices = Choices(**{name: tuple(options[f"{name}_series"]) for name in _SERIES_OPTIONS})
+        found = inspect_study(study, choices, study_uid)
+        written = _write_nifti(found, options)
     except SettingsError as error:
         print(f"marrowmap read: {error}", file=sys.stderr)
         return 2
     except MarrowmapError as error:
         print(f"marrowmap read: {error}", file=sys.stderr)
         return 3
-    if options.json:
-        print(json.dumps(description.to_json() | {"nifti": written, "warnings": warnings}, indent=2))
-    else:
-        print("\n".join([*_lines(description), *(w["text"] for w in warnings), *written]))
+    print(json.dumps(_json(found, written), indent=2) if options.json else _text(found, written))
     return 0
 
 
@@ -52,28 +56,89 @@ def _parser() -> ArgumentParser:
     """Return the command's options."""
     parser = ArgumentParser(prog="marrowmap read", description="Say what a study holds and how it was read.")
     parser.add_argument(
-        "study", type=str, help="DICOM folder, zip, or folder of NIfTI files named by sequence"
+        "study",
+        type=str,
+        help="DICOM folder, zip, or folder of NIfTI files (named by sequence, BIDS, nnU-Net)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--nifti", type=str | None, default=None, help="write the composed volumes here")
     parser.add_argument(
-        "--study-uid", type=str | None, default=None, help="which study, where there are several"
+        "--layout",
+        choices=["sequence", "bids", "nnunet"],
+        default="sequence",
+        help="how --nifti names them: by sequence, as a BIDS data set, as nnU-Net raw data",
     )
-    for name, words in (("t1", "T1"), ("stir", "STIR"), ("dwi", "diffusion"), ("adc", "ADC")):
+    parser.add_argument(
+        "--deidentify",
+        type=str | None,
+        default=None,
+        help="write the study here without what identifies the person; geometry and b-values are kept",
+    )
+    parser.add_argument(
+        "--study-uid",
+        type=str | None,
+        default=None,
+        help="which study (or NIfTI case), where there are several",
+    )
+    for name, words in _SERIES_OPTIONS.items():
         parser.add_argument(
             f"--{name}-series", type=int, nargs="+", default=[], help=f"series numbers to take for {words}"
         )
     return parser
 
 
-def _choices(options: Namespace) -> Choices:
-    """Return the series that the user names."""
-    return Choices(
-        t1=tuple(options.t1_series),
-        stir=tuple(options.stir_series),
-        dwi=tuple(options.dwi_series),
-        adc=tuple(options.adc_series),
-    )
+def _deidentify(study: Path, out: Path, study_uid: str, *, as_json: bool) -> int:
+    """Write the study without its person and say what was written."""
+    from marrowmap.data.deidentify import deidentify_study
+
+    done = deidentify_study(study, out, study_uid)
+    if as_json:
+        warnings = [{"code": w.code, "text": w.text} for w in done.warnings]
+        print(
+            json.dumps({"files": len(done.files), "left_out": done.left_out, "warnings": warnings}, indent=2)
+        )
+        return 0
+    print(f"{len(done.files)} files without the person's data in {out}")
+    for reason, count in done.left_out.items():
+        print(f"left out {count} files: {reason}")
+    for warning in done.warnings:
+        print(f"warning: {warning.text}", file=sys.stderr)
+    return 0
+
+
+def _write_nifti(found: Inspection, options: Namespace) -> list[str]:
+    """Write the volumes where asked for; return the files.
+
+    Raises:
+        StudyError: If they are asked for and the study was refused.
+    """
+    if not options.nifti:
+        return []
+    from marrowmap.data.nifti_layouts import write_exam
+
+    if found.exam is None:
+        raise StudyError(found.refusal)
+    return [str(path) for path in write_exam(found.exam, Path(options.nifti), options.layout)]
+
+
+def _json(found: Inspection, written: list[str]) -> dict[str, Any]:
+    """Return all of it as plain data."""
+    warnings = found.exam.warnings if found.exam else ()
+    return found.description.to_json() | {
+        "nifti": written,
+        "warnings": [{"code": w.code, "text": w.text} for w in warnings],
+        "refusal": found.refusal or None,
+    }
+
+
+def _text(found: Inspection, written: list[str]) -> str:
+    """Return all of it as lines for a person."""
+    lines = _lines(found.description)
+    if found.exam is not None:
+        lines += [f"warning: {w.text}" for w in found.exam.warnings]
+    else:
+        lines.append(f"cannot be used: {found.refusal}")
+    return "\n".join([*lines, *written])
 
 
 def _lines(description: StudyDescription) -> list[str]:

@@ -348,3 +348,54 @@ def test_a_child_is_told(write_series: WriteSeries, tmp_path: Path) -> None:
     for b in (50, 900):
         write_series(2, flat(1000 - b), b_private=b, PatientAge="017Y", **DWI)
     assert "child" in {w.code for w in read_exam(tmp_path / "study").warnings}
+
+
+def test_a_study_below_the_minimum_is_described_with_the_refusal(
+    write_series: WriteSeries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_series(1, flat(300, rows=30), orientation=CORONAL, **T1)
+    assert main([str(tmp_path / "study"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["series"][0]["parts"][0]["role"] == "t1"
+    assert printed["refusal"].startswith("no high-b diffusion series: found t1")
+    assert main([str(tmp_path / "study"), "--nifti", str(tmp_path / "out")]) == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_writes_bids_and_warnings(
+    write_series: WriteSeries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_minimum(write_series)
+    arguments = [str(tmp_path / "study"), "--nifti", str(tmp_path / "out"), "--layout", "bids"]
+    assert main(arguments) == 0
+    assert (tmp_path / "out" / "sub-001" / "anat" / "sub-001_T1w.nii.gz").is_file()
+    assert (
+        "warning: no STIR (or fat-suppressed T2); what depends on it is less certain"
+        in capsys.readouterr().out
+    )
+
+
+def test_command_deidentifies_and_warns_of_faces(
+    write_series: WriteSeries, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_minimum(write_series)
+    assert main([str(tmp_path / "study"), "--deidentify", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"24 files without the person's data in {tmp_path / 'out'}\n"
+    assert "a whole-body image can show a face" in printed.err
+
+
+def test_a_series_named_for_diffusion_that_is_none_is_refused(
+    write_series: WriteSeries, tmp_path: Path
+) -> None:
+    write_minimum(write_series)
+    with pytest.raises(StudyError, match=r"series 1 was named for diffusion but is none \(T1-weighted "):
+        read_exam(tmp_path / "study", Choices(dwi=(1,)))
+
+
+def test_a_series_may_be_named_for_t2_or_contrast(write_series: WriteSeries, tmp_path: Path) -> None:
+    write_minimum(write_series)
+    write_series(4, flat(700, rows=30), orientation=CORONAL, origin=(0.0, 0.0, 40.0), **T1)
+    exam = read_exam(tmp_path / "study", Choices(contrast=(4,), t1=(1,)))
+    assert exam[Sequence.T1_CONTRAST].array.max() == 700
+    assert exam[Sequence.T1].array.max() == 300
