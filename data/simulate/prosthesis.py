@@ -57,7 +57,8 @@ def _head_centre(vertices: Points, side: float) -> Points:
 
 
 def _shaft_centre(vertices: Points, z_mm: float) -> Points:
-    """Return the middle of the shaft at a height."""
-    near = vertices[np.abs(vertices[:, 2] - z_mm) < 15.0]
+    """Return the middle of the shaft at a height: of the vertices near it, or of the eight nearest."""
+    distance = np.abs(vertices[:, 2] - z_mm)
+    near = vertices[distance <= max(15.0, float(np.partition(distance, 7)[7]))]
     centre = (near.min(axis=0) + near.max(axis=0)) / 2
     return np.array([centre[0], centre[1], z_mm])
