@@ -66,8 +66,7 @@ def write_outputs(
         images: Volumes on the working grid, for the pictures.
         maps: Array and voxel-to-RAS affine by file stem: `lesions`, `regions`,
             `lesion_probability`, `adc` (um2/s). Each becomes `<stem>.nii.gz`.
-        also: Functions that each write more files into the folder they are given (the DICOM
-            objects), called before the move.
+        also: Functions that each write more files (the DICOM objects) into the folder given to them.
         language: Of the page: `en`, `fr` or `de`; None keeps that of the page already there.
 
     Raises:
@@ -78,7 +77,6 @@ def write_outputs(
     validate_report(report)
     page, mip_png = _page(report, images, maps, language or page_language(out))
     staged = _sibling(out)
-    staged.mkdir(parents=True)
     try:
         _write_text(staged / REPORT_FILE, report_text(report))
         _write_text(staged / "report.html", page)
@@ -153,9 +151,11 @@ def write_map(path: Path, stem: str, array: npt.NDArray[Any], affine_ras_mm: Aff
 
 
 def _sibling(out: Path) -> Path:
-    """Return the temporary folder: beside `out`, or inside it where `out` is a mounted disk."""
+    """Make the temporary folder: beside `out`, or inside it where `out` is a mounted disk."""
     parent = out if out.is_mount() else out.resolve().parent
-    return parent / f".{out.resolve().name}.{uuid.uuid4().hex[:8]}.partial"
+    folder = parent / f".{out.resolve().name}.{uuid.uuid4().hex[:8]}.partial"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _write_text(path: Path, text: str) -> None:
