@@ -12,11 +12,12 @@ from marrowmap.data.simulate.canvas import Canvas
 from marrowmap.data.simulate.head import paint_head_inside
 from marrowmap.data.simulate.labels import Bone
 from marrowmap.data.simulate.organs import paint_organs
+from marrowmap.data.simulate.outline import skin_sections
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.posture import ARM_BONES, Warp, draw_arm_posture, draw_warp, fit_skeleton
 from marrowmap.data.simulate.prosthesis import paint_prosthesis
 from marrowmap.data.simulate.shapes import Surface
-from marrowmap.data.simulate.skin import paint_skin, paint_soft_body, skin_sections
+from marrowmap.data.simulate.skin import paint_skin, paint_soft_body
 from marrowmap.data.simulate.spine import (
     paint_canal,
     paint_discs,

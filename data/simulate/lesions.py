@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from marrowmap.data.simulate.disease_settings import DiseaseSettings
-from marrowmap.data.simulate.labels import MARROW_TISSUES, Bone, Tissue, regions_of_bones
+from marrowmap.data.simulate.labels import Bone, Tissue, regions_of_bones
 from marrowmap.data.simulate.marrow import MarrowState
 from marrowmap.data.simulate.painting import (
     Box,
@@ -26,6 +25,7 @@ from marrowmap.data.simulate.painting import (
     marrow_mask,
     placed,
 )
+from marrowmap.data.simulate.places import beside, toward_canal
 from marrowmap.data.simulate.tissue import Material
 from marrowmap.data.simulate.truth import LesionKind, LesionTruth
 from marrowmap.data.skeleton import Region
@@ -73,7 +73,7 @@ def paint_focal_lesions(
             break
         centre = marrow.voxels[:, np.searchsorted(sites, rng.random())]
         if lesions and rng.random() < settings.touching_share:
-            centre = _beside(canvas, lesions[-1], rng, otherwise=centre)
+            centre = beside(canvas, lesions[-1], rng, otherwise=centre)
         diameter = float(np.exp(rng.normal(np.log(settings.median_diameter_mm), settings.log_sigma)))
         diameter = min(max(diameter, settings.smallest_diameter_mm), settings.largest_diameter_mm)
         kind = settings.lesion_kind or draw_kind(diameter, rng, under_treatment=under_treatment)
@@ -81,31 +81,6 @@ def paint_focal_lesions(
         lesion = paint_focal(canvas, centre, diameter, kind, first_id + len(lesions), spread, rng)
         lesions += [lesion] if lesion else []
     return tuple(lesions)
-
-
-def _beside(
-    canvas: PaintedBody,
-    lesion: LesionTruth,
-    rng: np.random.Generator,
-    *,
-    otherwise: npt.NDArray[np.int32],
-) -> npt.NDArray[np.int32]:
-    """Return a free marrow voxel at the edge of a lesion, so that the next one touches it."""
-    affine = canvas.anatomy.affine_ras_mm
-    middle = np.rint((np.array(lesion.centroid_ras_mm) - affine[:3, 3]) / canvas.spacing_mm).astype(int)
-    reach = int(lesion.longest_diameter_mm / 2 / canvas.spacing_mm) + 3
-    i, j, k = (
-        slice(max(c - reach, 0), min(c + reach + 1, n))
-        for c, n in zip(middle, canvas.material.shape, strict=True)
-    )
-    box = i, j, k
-    labels = canvas.lesion_labels[box]
-    near = ndimage.binary_dilation(labels == lesion.id, iterations=2)
-    free = marrow_mask(canvas, box, np.asarray(near, dtype=bool), int(lesion.bone))
-    places = np.argwhere(free)
-    if not len(places):
-        return otherwise
-    return (places[rng.integers(len(places))] + [side.start for side in box]).astype(np.int32)
 
 
 def paint_micronodules(
@@ -199,7 +174,7 @@ def paint_focal(
     """Paint one focal lesion around a marrow voxel; None where less than three voxels are free."""
     bone = bone_at(canvas, centre)
     if spread.into_canal:
-        centre = _toward_canal(canvas, centre, bone)
+        centre = toward_canal(canvas, centre, bone)
     box, distance = irregular_blob(centre, diameter_mm, canvas, rng)
     mask = marrow_mask(canvas, box, distance < 1, bone)
     if spread.breaches:
@@ -220,20 +195,6 @@ def paint_focal(
         is_paramedullary=spread.into_soft_tissue or spread.into_canal,
         is_epidural=is_epidural,
     )
-
-
-def _toward_canal(canvas: PaintedBody, centre: npt.NDArray[np.int32], bone: Bone) -> npt.NDArray[np.int32]:
-    """Return the marrow voxel of a vertebra near a place that lies closest to the spinal canal."""
-    reach = round(30.0 / canvas.spacing_mm)
-    low = np.maximum(centre - reach, 0)
-    i, j, k = (slice(int(start), int(c) + reach) for start, c in zip(low, centre, strict=True))
-    tissue, bones = canvas.anatomy.tissue[i, j, k], canvas.anatomy.bone[i, j, k]
-    fluid = tissue == Tissue.CSF
-    free = np.isin(tissue, MARROW_TISSUES) & (bones == bone) & (canvas.lesion_labels[i, j, k] == 0)
-    if not fluid.any() or not free.any():
-        return centre
-    away = np.where(free, np.asarray(ndimage.distance_transform_edt(~fluid)), np.inf)
-    return (np.array(np.unravel_index(np.argmin(away), away.shape)) + low).astype(np.int32)
 
 
 def lesion_truth(

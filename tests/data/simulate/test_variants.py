@@ -18,10 +18,10 @@ from marrowmap.data.simulate.marrow import healthy_marrow
 from marrowmap.data.simulate.mimics import MIMICS
 from marrowmap.data.simulate.muscles import part_muscles
 from marrowmap.data.simulate.person import Person
-from marrowmap.data.simulate.posture import collapsed
 from marrowmap.data.simulate.shapes import Points
 from marrowmap.data.simulate.truth import Pattern
 from marrowmap.data.simulate.variants import AnatomySettings, Collapse, draw_variants, proven
+from marrowmap.data.simulate.vertebrae import collapsed
 
 pytest.importorskip("myo_sim", reason="the simulator's bone surfaces need marrowmap[simulate]")
 
