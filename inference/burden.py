@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,15 +87,20 @@ def measure_burden(
     tumour_of = np.bincount(placed[tumour], minlength=bins)
     inside_of = np.bincount(placed[tumour & skeleton], minlength=bins)
     marrow_of = np.bincount(regions.ravel(), minlength=bins) + np.bincount(placed[in_hole], minlength=bins)
+    tumour_adc = None if adc is None else adc.ravel()[voxels[tumour]]
     by_region = {
-        r.key: _region(int(tumour_of[r]), int(inside_of[r]), int(marrow_of[r]), grid.voxel_ml) for r in Region
+        r.key: replace(
+            _region(int(tumour_of[r]), int(inside_of[r]), int(marrow_of[r]), grid.voxel_ml),
+            adc_median_um2_per_s=_median_adc(tumour_adc, placed[tumour] == r),
+        )
+        for r in Region
     }
     whole = _region(int(tumour.sum()), int(inside_of[1:].sum()), int(marrow_of[1:].sum()), grid.voxel_ml)
     return Burden(
         tumour_volume_ml=whole.tumour_volume_ml,
         marrow_volume_ml=whole.marrow_volume_ml,
         marrow_fraction=whole.marrow_fraction,
-        adc_um2_per_s=BurdenAdc() if adc is None else burden_adc(adc.ravel()[voxels[tumour]]),
+        adc_um2_per_s=BurdenAdc() if tumour_adc is None else burden_adc(tumour_adc),
         by_region=by_region,
         extramedullary_volume_ml=int(is_away[label].sum()) * grid.voxel_ml,
         marrow_adc_um2_per_s=_marrow_adc(adc, regions, lesion_labels),
@@ -138,6 +144,10 @@ def _region(tumour: int, inside: int, marrow: int, voxel_ml: float) -> RegionBur
     )
 
 
+def _median_adc(tumour_adc: npt.NDArray[np.float32] | None, is_here: npt.NDArray[np.bool_]) -> float | None:
+    return None if tumour_adc is None or not is_here.any() else adc_statistics(tumour_adc[is_here]).median
+
+
 def marrow_fat_fraction(
     fat_fraction: Array3D | None, regions: npt.NDArray[np.uint8], lesion_mask: LesionMask
 ) -> float | None:
@@ -145,7 +155,8 @@ def marrow_fat_fraction(
     box = ndimage.find_objects((regions > 0).view(np.uint8))
     if fat_fraction is None or not box:
         return None
-    marrow = ndimage.binary_erosion(regions[box[0]] > 0) & ~lesion_mask[box[0]]
+    inner = np.asarray(ndimage.binary_erosion(regions[box[0]] > 0), dtype=bool)
+    marrow = inner & ~lesion_mask[box[0]]
     return median_or_none(fat_fraction[box[0]][marrow])
 
 

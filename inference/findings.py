@@ -141,11 +141,12 @@ class BurdenAdc(AdcStatistics):
 
 @dataclass(frozen=True, kw_only=True)
 class RegionBurden:
-    """Burden of one skeletal region."""
+    """Burden of one skeletal region; the ADC is the median over its lesion tissue, None without any."""
 
     tumour_volume_ml: float
     marrow_volume_ml: float
     marrow_fraction: float | None
+    adc_median_um2_per_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

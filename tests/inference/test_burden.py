@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from marrowmap.data.errors import MaskError
 from marrowmap.data.grid import Grid
 from marrowmap.data.skeleton import Region
-from marrowmap.inference.burden import burden_adc, measure_burden, tumour_volume_ml
+from marrowmap.inference.burden import burden_adc, marrow_fat_fraction, measure_burden, tumour_volume_ml
 from marrowmap.inference.findings import NO_ADC, Burden, Certainty, Kind, Lesion
 
 GRID_5_MM = Grid(shape=(10, 10, 10), affine_ras_mm=np.diag([5.0, 5.0, 5.0, 1.0]))  # 0.125 ml a voxel
@@ -147,3 +149,33 @@ def test_histogram_counts_every_voxel_once_and_free_water_in_the_last_bin() -> N
 
 def test_voxels_without_adc_do_not_pull_it_down() -> None:
     assert burden_adc(np.array([0.0, 0.0, 800.0], dtype=np.float32)).mean == 800.0
+
+
+def test_each_region_has_the_adc_of_its_own_lesions() -> None:
+    regions = np.full((10, 10, 10), Region.LUMBAR_SPINE)
+    regions[5:] = Region.SACRUM_PELVIS
+    labels = np.zeros((10, 10, 10), dtype=int)
+    labels[2:4, 2:4, 2:4], labels[7:9, 2:4, 2:4] = 1, 2
+    adc = np.full((10, 10, 10), 400.0, dtype=np.float32)
+    adc[labels == 1], adc[labels == 2] = 700.0, 900.0
+    found = burden_of([lesion(1), lesion(2, region="sacrum_pelvis")], labels, regions, adc).by_region
+    assert found["lumbar_spine"].adc_median_um2_per_s == 700.0
+    assert found["sacrum_pelvis"].adc_median_um2_per_s == 900.0
+    assert found["skull"].adc_median_um2_per_s is None
+
+
+def test_fat_is_that_of_marrow_outside_lesions_and_of_lesions_by_volume() -> None:
+    regions = np.full((10, 10, 10), Region.LUMBAR_SPINE)
+    fat = np.full((10, 10, 10), 0.6, dtype=np.float32)
+    fat[box_mask(side=2)] = 0.05
+    assert marrow_fat_fraction(fat, regions.astype(np.uint8), box_mask(side=2)) == pytest.approx(0.6)
+    assert marrow_fat_fraction(None, regions.astype(np.uint8), box_mask(side=2)) is None
+    lesions = [
+        replace(lesion(1), fat_fraction=0.1, volume_ml=3.0),
+        replace(lesion(2), fat_fraction=0.5, volume_ml=1.0),
+        replace(lesion(3, certainty="rejected"), fat_fraction=0.9, volume_ml=9.0),
+    ]
+    # (0.1 x 3 + 0.5 x 1) / 4
+    found = burden_of(lesions, box_mask(side=2).astype(int), regions).fat_fraction
+    assert found.tumour == pytest.approx(0.2)
+    assert found.marrow is None
