@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -97,6 +98,23 @@ class Browser:
             assert time.monotonic() - started < patience_s, self.console
             time.sleep(0.05)
         return time.monotonic() - started
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the browser so far, all its processes together."""
+        children: dict[int, list[int]] = {}
+        spent: dict[int, float] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # a process that has just ended
+                fields = path.read_text().rpartition(")")[2].split()
+                number = int(path.parent.name)
+                children.setdefault(int(fields[1]), []).append(number)
+                spent[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        waiting, total = [self.process.pid], 0.0
+        while waiting:
+            number = waiting.pop()
+            waiting += children.get(number, [])
+            total += spent.get(number, 0.0)
+        return total
 
     def _load(self, address: str) -> None:
         """Go to an address and wait until all of it is there; a question asked before gets no answer."""
