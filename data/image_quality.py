@@ -30,8 +30,8 @@ _SLICE_WITH_BODY = 0.25
 _VOID = 0.08
 #: Smaller voids are vessels and gas bubbles; larger ones are lungs (ml).
 _VOID_ML = (4.0, 250.0)
-#: Spine and back muscles lie in this rear part of the body's voxels; bowel does not.
-_BACK = 0.35
+#: Spine and back muscles lie in this rear part of the body's voxels, bowel and arms do not.
+_REAR, _SPINE_HALF_WIDTH_MM = 0.35, 60.0
 _QUANTITIES = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
 _STRIDE = 3
 
@@ -120,9 +120,9 @@ def _place_mm(volume: Volume, axis: int, index: int) -> float:
 
 
 def _metal(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
-    """Return a warning for voids that no sequence fills, at the back or in the thighs: metal, or gas.
+    """Return a warning for voids at the lumbar spine that no sequence fills: metal.
 
-    The upper half and the belly are left out: lungs, airways and bowel are voids in everybody.
+    Elsewhere lungs, airways, bowel and the gaps beside arms and thighs are voids in everybody.
     """
     diffusion = volumes.get(Sequence.DWI_LOW) or volumes.get(Sequence.DWI_HIGH)
     others = [s for s in (Sequence.T1, Sequence.DIXON_IN, Sequence.STIR, Sequence.T2) if s in volumes]
@@ -132,7 +132,7 @@ def _metal(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     other = resampled_like(volumes[others[0]], coarse)
     body = _filled_body(other.array, coarse)
     void = np.logical_and(*(v.array < _VOID * _body_median(v.array) for v in (other, coarse)))
-    inside = np.asarray(ndimage.binary_erosion(body, iterations=2), dtype=bool) & _gasless(body, coarse)
+    inside = np.asarray(ndimage.binary_erosion(body, iterations=2), dtype=bool) & _spine_band(body, coarse)
     voids = find_components(np.ascontiguousarray(void & inside))
     voxel_ml = float(abs(np.linalg.det(coarse.affine_ras_mm[:3, :3]))) / 1000
     places = []
@@ -144,8 +144,8 @@ def _metal(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
         return []
     more = f" and {len(places) - 3} more places" if len(places) > 3 else ""
     text = (
-        f"no signal in any sequence at {'; '.join(places[:3])}{more}: metal, or gas; what lies there cannot "
-        "be judged"
+        f"no signal in any sequence at {'; '.join(places[:3])}{more}, at the lumbar spine: metal; "
+        "what lies there cannot be judged"
     )
     return [ExamWarning(code="signal_void", text=text)]
 
@@ -169,16 +169,17 @@ def _filled_body(array: Array3D, grid: Volume) -> npt.NDArray[np.bool_]:
     return np.moveaxis(np.array(planes, dtype=bool), 0, axis)
 
 
-def _gasless(body: npt.NDArray[np.bool_], grid: Volume) -> npt.NDArray[np.bool_]:
-    """Return the back of the lower half of the body, and all of its lowest quarter."""
-    index = np.meshgrid(*(np.arange(n) for n in body.shape), indexing="ij", sparse=True)
-    y, z = (
-        np.asarray(sum(a * i for a, i in zip(row[:3], index, strict=True)) + row[3])
-        for row in grid.affine_ras_mm[1:3]
-    )
+def _spine_band(body: npt.NDArray[np.bool_], grid: Volume) -> npt.NDArray[np.bool_]:
+    """Return the rear of the lower half of the body near its middle: where the lumbar spine is."""
     if not body.any():
         return np.zeros(body.shape, dtype=bool)
-    heights, depths = (np.broadcast_to(v, body.shape)[body] for v in (z, y))
+    index = np.meshgrid(*(np.arange(n) for n in body.shape), indexing="ij", sparse=True)
+    x, y, z = (
+        np.asarray(sum(a * i for a, i in zip(row[:3], index, strict=True)) + row[3])
+        for row in grid.affine_ras_mm[:3]
+    )
+    across, depths, heights = (np.broadcast_to(v, body.shape)[body] for v in (x, y, z))
     bottom, top = float(heights.min()), float(heights.max())
-    is_back = y < np.quantile(depths, _BACK)
-    return np.asarray(((z < (bottom + top) / 2) & is_back) | (z < bottom + (top - bottom) / 4))
+    is_lumbar = (z > bottom + (top - bottom) / 4) & (z < (bottom + top) / 2)
+    is_rear = y < np.quantile(depths, _REAR)
+    return np.asarray(is_lumbar & is_rear & (np.abs(x - np.median(across)) < _SPINE_HALF_WIDTH_MM))

@@ -77,19 +77,19 @@ def ball(array: np.ndarray, centre: tuple[int, int, int], radius_mm: float) -> n
     return np.where(distance < radius_mm**2, 0.0, array)
 
 
-def test_a_void_in_all_sequences_is_metal_or_gas() -> None:
+def test_a_void_at_the_spine_in_all_sequences_is_metal() -> None:
     # The ball on diffusion is larger, as metal's is; the smaller one on T1 is what both share: 2 cm, 33 ml.
-    t1, high = ball(trunk(500), (40, 17, 20), 20), ball(trunk(200), (40, 17, 20), 30)
+    t1, high = ball(trunk(500), (40, 17, 28), 20), ball(trunk(200), (40, 17, 28), 30)
     (warning,) = image_warnings({Sequence.T1: volume(t1), Sequence.DWI_HIGH: volume(high)})
     assert warning.code == "signal_void"
-    assert warning.text.startswith("no signal in any sequence at (200, 85, 120) mm, ")
+    assert warning.text.startswith("no signal in any sequence at (200, 85, 168) mm, ")
     assert 25 < float(warning.text.split(" mm, ")[1].split()[0]) < 42
 
 
 def test_a_void_where_gas_is_at_home_or_in_one_sequence_only_is_not_told() -> None:
-    back, front, high_up = (40, 17, 20), (40, 38, 30), (40, 17, 60)
-    assert codes(trunk(500), ball(trunk(200), back, 20)) == []
-    for place in (front, high_up):
+    spine, front, high_up, thigh = (40, 17, 28), (40, 38, 28), (40, 17, 60), (40, 17, 10)
+    assert codes(trunk(500), ball(trunk(200), spine, 20)) == []
+    for place in (front, high_up, thigh):
         assert codes(ball(trunk(500), place, 20), ball(trunk(200), place, 20)) == []
 
 
