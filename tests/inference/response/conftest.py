@@ -33,7 +33,7 @@ def texture() -> np.ndarray:
     return smooth / smooth.std()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_exam(texture: np.ndarray) -> Callable[..., ComparedExam]:
     """Return a maker of exams; `moved` is a function from voxels of this exam to voxels of the body."""
 
