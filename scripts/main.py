@@ -22,6 +22,7 @@ COMMANDS = {
     "revise": "reject or accept lesions and recompute everything downstream",
     "report": "write the page of an exam again, in English, French or German",
     "simulate": "simulated exams with their truth",
+    "realism": "simulated exams beside published figures",
     "train": "train the network",
     "evaluate": "predictions against references",
     "export": "make a bundle of trained weights",
