@@ -25,6 +25,8 @@ PLAIN_COLUMNS = (
     "dwi_to_muscle",
     "fat_fraction",
 )
+#: Columns that reports of older versions do not fill.
+NEWER_COLUMNS = ("level", "diameter_on", "focal_probability", "parts")
 ADC_COLUMNS = ("mean", "median", "p10", "p90")
 CENTROID_COLUMNS = ("centroid_r_mm", "centroid_a_mm", "centroid_s_mm")
 
@@ -46,11 +48,12 @@ def lesions_csv(report: Report) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     adc_names = [f"adc_{name}_um2_per_s" for name in ADC_COLUMNS]
-    writer.writerow([*PLAIN_COLUMNS, *adc_names, *CENTROID_COLUMNS])
+    writer.writerow([*PLAIN_COLUMNS, *adc_names, *CENTROID_COLUMNS, *NEWER_COLUMNS])
     for lesion in lesions_by_volume(report):
         plain = [lesion[column] for column in PLAIN_COLUMNS]
         adc = [lesion["adc_um2_per_s"][name] for name in ADC_COLUMNS]
-        writer.writerow([_field(value) for value in (*plain, *adc, *lesion["centroid_ras_mm"])])
+        newer = [lesion.get(column) for column in NEWER_COLUMNS]
+        writer.writerow([_field(value) for value in (*plain, *adc, *lesion["centroid_ras_mm"], *newer)])
     return buffer.getvalue()
 
 
