@@ -198,7 +198,8 @@ def _inversion(facts: Facts) -> Role | None:
 
 def _says_contrast(facts: Facts) -> bool:
     """Say whether tag or description speak of a contrast agent."""
-    return facts.has_contrast or bool(words.CONTRAST.search(facts.text))
+    said = words.CONTRAST.search(facts.text) and not words.NO_CONTRAST.search(facts.text)
+    return facts.has_contrast or bool(said)
 
 
 def _is_fat_suppressed(facts: Facts) -> bool:

@@ -128,3 +128,58 @@ def test_zero_everywhere_on_a_t1_is_no_diffusion() -> None:
 def test_dual_echo_is_in_or_out_of_phase_by_its_echo_time(te: float, sequence: Sequence) -> None:
     given = facts("t1 fl2d opp in", field_strength_t=1.5, echoes=2, **(GRE_T1 | {"echo_time_ms": te}))
     assert decide_role(given).sequence is sequence
+
+
+LANGUAGES = {
+    "a localizer": [
+        *("localizer", "scout", "survey", "repérage", "plan de repérage", "Lokalizer", "Übersicht"),
+        *("localizador", "centraje", "localizzatore", "centratura", "overzicht", "lokalisatie"),
+    ],
+    "stir": [
+        *("T2 FatSat", "T2 fettgesättigt", "T2 Fettsättigung", "T2 avec saturation de graisse"),
+        *("T2 sat graisse", "T2 saturación grasa", "T2 supresión de la grasa", "T2 sat grasso"),
+        *("T2 soppressione del grasso", "T2 vetsuppressie", "T2 vetonderdrukking", "T2 vetverzadiging"),
+    ],
+    "t1_contrast": [
+        *("T1 post Gd", "T1 nach KM", "T1 mit Kontrastmittel", "T1 après injection", "T1 gado"),
+        *(
+            "T1 con contraste",
+            "T1 post contraste",
+            "T1 dopo mdc",
+            "T1 con mezzo di contrasto",
+            "T1 na contrast",
+        ),
+    ],
+    "t1": [
+        *("T1 without contrast", "T1 pre contrast", "T1 ohne KM", "T1 vor KM", "T1 sans injection"),
+        *("T1 avant injection de gadolinium", "T1 sin contraste", "T1 senza mdc", "T1 zonder contrast"),
+    ],
+    "dixon_out": [
+        *("Dixon out of phase", "Dixon Gegenphase", "Dixon opposition de phase", "Dixon fase opuesta"),
+        *("Dixon fuori fase", "Dixon fase opposta", "Dixon uit fase", "Dixon in tegenfase"),
+    ],
+    "dixon_fat": [
+        *("Dixon fat", "Dixon Fett", "Dixon graisse", "Dixon grasa", "Dixon grasso", "Dixon vet"),
+    ],
+    "adc": [
+        *("ADC map", "ADC-Karte", "carte ADC", "mapa ADC", "mappa ADC", "ADC kaart"),
+        *("coefficient de diffusion apparent", "coeficiente de difusión aparente"),
+    ],
+    "900": [
+        *("DWI b900", "Diffusion b=900", "diffusion axiale b 900", "difusión b900"),
+        *("diffusione b900", "diffusie b 900", "Diffusionsgewichtet b=900"),
+    ],
+    "a calculated b-value, not a measured one": [
+        *("DWI calc b1400", "b1400 berechnet", "b1400 calculé", "b1400 calculada", "b1400 calcolata"),
+        "b1400 berekend",
+    ],
+}
+
+
+@pytest.mark.parametrize(("meant", "text"), [(m, t) for m, texts in LANGUAGES.items() for t in texts])
+def test_descriptions_in_six_languages_mean_the_same(meant: str, text: str) -> None:
+    timing = {"stir": TSE_T2, "dixon_out": GRE_T1, "dixon_fat": GRE_T1, "a localizer": GRE_T1, "900": EPI}
+    role = decide_role(facts(text, **timing.get(meant, {})))
+    b_value = role.b_value_s_per_mm2
+    found = role.sequence or (f"{b_value:g}" if b_value is not None else role.reason)
+    assert found == meant
