@@ -63,8 +63,9 @@ class ReceiveSettings:
         host: Address to listen at. Anything but loopback should come with TLS.
         port: Port to listen at; 0 takes a free one.
         tls: Certificates; None for plain connections.
-        quiet_s: A study is complete when nothing of it has arrived for so long. Short (3 s) where an
-            archive pushes whole studies, longer than the pause between series where a scanner sends.
+        quiet_s: A study is complete when nothing of it has arrived for so long and no association that
+            brought some of it still runs. Short (3 s) where an archive pushes whole studies, longer than
+            the pause between series where a scanner sends.
     """
 
     calling_ae_titles: tuple[str, ...]

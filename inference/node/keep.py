@@ -15,11 +15,14 @@ from marrowmap.inference.node.queue import FINISHED
 logger = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
+#: Fetching a study takes less.
+_FETCH_S = 3 * 3600.0
 _FINISHED = ", ".join(f"'{state}'" for state in FINISHED)
 _IMAGES = f"""
 SELECT study.id, sum(instance.bytes) AS bytes FROM study JOIN instance ON instance.study = study.id
 WHERE instance.is_kept AND NOT study.is_open AND study.arrived < ? AND NOT EXISTS (
     SELECT 1 FROM job WHERE job.study = study.id AND (job.state NOT IN ({_FINISHED}) OR job.finished >= ?))
+AND (study.arrived < ? OR EXISTS (SELECT 1 FROM job WHERE job.study = study.id))
 GROUP BY study.id ORDER BY study.arrived
 """
 _RESULTS = (
@@ -47,7 +50,8 @@ class Keeper:
         return False
 
     def _clear_images(self, before: float, *, always: bool) -> None:
-        for row in self._database.read(_IMAGES, before, before):
+        # A study without a job may be one that is being fetched.
+        for row in self._database.read(_IMAGES, before, before, time.time() - _FETCH_S):
             if not always and not self._quota.is_tight:
                 return
             self._intake.clear(row["id"])

@@ -22,6 +22,7 @@ from marrowmap.inference.node.limits import DiskQuota
 from marrowmap.inference.node.loop import Loop
 from marrowmap.inference.node.metrics import Metrics
 from marrowmap.inference.node.overview import Overview
+from marrowmap.inference.node.parcels import Parcels
 from marrowmap.inference.node.peers import ArchiveSettings
 from marrowmap.inference.node.poll import Poller
 from marrowmap.inference.node.prior import PriorFinder
@@ -164,7 +165,7 @@ class Node:
 
     def _make_sender(self, name: str, archive: Archive) -> Loop:
         jobs = self.settings.folder / "jobs"
-        sender = Sender(name, archive, self.queue, jobs, self.settings.send, self.metrics)
+        sender = Sender(name, archive, Parcels(self._database), jobs, self.settings.send, self.metrics)
         return Loop(f"send to {name}", sender.step, _LOOK_EVERY_S)
 
     def _make_prior(self, archives: Mapping[str, Archive]) -> PriorFinder | None:
@@ -199,7 +200,8 @@ class Node:
         return loops
 
     def _close_studies(self) -> bool:
-        if self.queue.close_quiet_studies(self.settings.quiet_s):
+        busy = self.receiver.busy_studies() if self.receiver else frozenset[str]()
+        if self.queue.close_quiet_studies(self.settings.quiet_s, busy):
             for loop in self._work_loops:
                 loop.wake()
         return False

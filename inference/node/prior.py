@@ -11,11 +11,12 @@ import pydicom
 
 from marrowmap.data.errors import MarrowmapError
 from marrowmap.data.headers import tolerant
-from marrowmap.inference.node.analysis import Analysis, Inference
+from marrowmap.inference.node.analysis import Analysis, Inference, StoppedError
 from marrowmap.inference.node.archive import Archive, RemoteStudy
 from marrowmap.inference.node.config import PriorSettings
 from marrowmap.inference.node.intake import InstanceError, Intake, read_arrival
 from marrowmap.inference.node.limits import QuotaError
+from marrowmap.inference.node.loop import describe_defect
 from marrowmap.inference.node.queue import DONE, REFUSED, SENDING, Job, Queue
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,11 @@ class PriorFinder:
         except (MarrowmapError, QuotaError, InstanceError) as error:
             logger.warning("study %s: no comparison: %s", job.alias, error)
             return Prior(note=f"no comparison: {error}")
+        except StoppedError:
+            raise
+        except Exception as error:
+            logger.error("study %s: no comparison: %s", job.alias, describe_defect(error))
+            return Prior(note=f"no comparison: {describe_defect(error)}")
         return Prior(note="no earlier whole-body exam found")
 
     def _results(self, study: RemoteStudy, inference: Inference) -> Path | None:
@@ -124,8 +130,16 @@ def read_exam_header(path: Path) -> ThisExam:
     with tolerant():
         header = pydicom.dcmread(path, specific_tags=words, stop_before_pixels=True)
         uid, date, time, patient_id, birth_date = (str(header.get(word) or "").strip() for word in words)
-    when = date + time.partition(".")[0] if len(date) == 8 else ""
+    when = date + time.partition(".")[0] if _is_date(date) else ""
     return ThisExam(uid=uid, when=when, patient_id=patient_id, birth_date=birth_date)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return len(text) == 8
 
 
 def earlier_studies(studies: list[RemoteStudy], exam: ThisExam, settings: PriorSettings) -> list[RemoteStudy]:

@@ -64,6 +64,8 @@ class Receiver:
             NodeError: If the port is taken or a certificate cannot be used.
         """
         self._intake, self._metrics, self._limits = intake, metrics, limits
+        self._sending: dict[Association, set[str]] = {}
+        self._lock = threading.Lock()
         self._pace = RateLimit(limits.instances_per_s, burst=2 * limits.instances_per_s)
         context = server_context(settings.tls) if settings.tls else None
         if context is None and settings.host not in LOOPBACK:
@@ -98,6 +100,12 @@ class Receiver:
         """Whether new associations are answered."""
         return self._thread.is_alive()
 
+    def busy_studies(self) -> frozenset[str]:
+        """Return the UIDs of studies of which an association that still runs has brought something."""
+        with self._lock:
+            self._sending = {one: uids for one, uids in self._sending.items() if one.is_alive()}
+            return frozenset().union(*self._sending.values())
+
     def stop(self, patience_s: float = 5.0) -> None:
         """Take no new association, let those that run end for a moment, then cut them."""
         self._server.shutdown()
@@ -117,6 +125,8 @@ class Receiver:
             arrival = read_arrival(event.encoded_dataset())
             if arrival.sop_uid != event.request.AffectedSOPInstanceUID:  # type: ignore[union-attr]
                 return self._refused(_NOT_WHAT_IT_SAYS, "its UID is not the one announced")
+            with self._lock:
+                self._sending.setdefault(event.assoc, set()).add(arrival.study_uid)
             outcome = self._intake.accept(arrival)
         except QuotaError as error:
             return self._refused(_OUT_OF_RESOURCES, str(error))

@@ -32,7 +32,7 @@ _HEADERS = {
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#1b1f24;background:#fff}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.3rem .8rem;"
-    "border-bottom:1px solid #d0d7de;vertical-align:top}td.n{text-align:right}"
+    "border-bottom:1px solid #d0d7de;vertical-align:top}td:not(:last-child){white-space:nowrap}"
     ".bad{color:#a40e26;font-weight:600}.good{color:#116329;font-weight:600}"
 )
 
@@ -165,7 +165,7 @@ def status_page(overview: Overview, health: Mapping[str, bool]) -> str:
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta http-equiv='refresh' content='10'><title>marrowmap node</title>"
         f"<style>{_STYLE}</style></head><body><h1>marrowmap node</h1>"
-        "<p>Research use only. Studies are named by a hash; no name or identifier is shown or kept here.</p>"
+        "<p>Research use only. Studies are named by a hash; no name and no identifier is shown.</p>"
         f"<h2>Parts</h2><table>{parts}</table><h2>Queue</h2><table><tr>{numbers}</tr></table>"
         f"<h2>Studies</h2><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></body></html>"
     )

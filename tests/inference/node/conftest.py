@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from io import BytesIO
@@ -228,7 +228,7 @@ def send() -> Callable[..., list[int]]:
 
 
 def send_files(
-    port: int, files: Sequence[Path], calling: str = "SENDER", called: str = "MARROWMAP", **named: Any
+    port: int, files: Iterable[Path], calling: str = "SENDER", called: str = "MARROWMAP", **named: Any
 ) -> list[int]:
     """Send files over one association; return the status of each, fewer if the association ended before.
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from marrowmap.data.errors import NodeError
-from marrowmap.inference.node.config import LimitSettings
+from marrowmap.inference.node.archive import Accept, RemoteStudy
+from marrowmap.inference.node.config import LimitSettings, SendSettings
 from marrowmap.inference.node.database import Database
 from marrowmap.inference.node.intake import Arrival, Intake
 from marrowmap.inference.node.limits import DiskQuota
+from marrowmap.inference.node.metrics import Metrics
+from marrowmap.inference.node.parcels import Parcels
 from marrowmap.inference.node.queue import DONE, FAILED, REFUSED, Queue
+from marrowmap.inference.node.send import Sender
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 FILES = [PurePosixPath("out/dicom/seg.dcm"), PurePosixPath("out/dicom/sr.dcm")]
@@ -28,7 +32,7 @@ class Desk:
         self.database = Database(folder / "queue.sqlite", is_synced=False)
         quota = DiskQuota(folder, LimitSettings(free_gb=0.0))
         self.intake = Intake(self.database, folder / "studies", quota, 100, is_synced=False)
-        self.queue = Queue(self.database, model, archives)
+        self.queue, self.parcels = Queue(self.database, model, archives), Parcels(self.database)
 
     def arrive(self, study: str, *sop_uids: str, is_prior: bool = False) -> None:
         for uid in sop_uids:
@@ -106,7 +110,7 @@ def test_a_late_series_replaces_the_job_of_which_nothing_was_sent(open_desk: Cal
     desk.close()
     assert desk.states() == ["superseded", "queued"]
     assert not desk.queue.finish(running.id, FILES, 10)
-    assert desk.queue.next_parcel("pacs") is None
+    assert desk.parcels.next("pacs") is None
 
 
 def test_a_late_series_leaves_results_alone_that_are_partly_sent(open_desk: Callable[..., Desk]) -> None:
@@ -116,7 +120,7 @@ def test_a_late_series_leaves_results_alone_that_are_partly_sent(open_desk: Call
     job = desk.queue.claim("cpu")
     assert job is not None
     desk.queue.finish(job.id, FILES, 10)
-    desk.queue.sent(job.id, "pacs", FILES[0])
+    desk.parcels.sent(job.id, "pacs", FILES[0])
     desk.arrive("1.1", "1.1.2")
     desk.close()
     assert desk.states() == ["sending", "queued"]
@@ -151,8 +155,8 @@ def test_only_objects_that_were_not_sent_are_sent_after_a_restart(open_desk: Cal
     job = desk.queue.claim("cpu")
     assert job is not None
     desk.queue.finish(job.id, FILES, 10)
-    desk.queue.sent(job.id, "pacs", FILES[0])
-    parcel = open_desk().queue.next_parcel("pacs")
+    desk.parcels.sent(job.id, "pacs", FILES[0])
+    parcel = open_desk().parcels.next("pacs")
     assert parcel is not None
     assert parcel.files == (FILES[1],)
 
@@ -164,9 +168,9 @@ def test_a_job_is_done_when_every_archive_has_its_results(open_desk: Callable[..
     job = desk.queue.claim("cpu")
     assert job is not None
     desk.queue.finish(job.id, FILES, 10)
-    desk.queue.end_parcel(job.id, "pacs", DONE)
+    desk.parcels.end(job.id, "pacs", DONE)
     assert desk.states() == ["sending"]
-    desk.queue.end_parcel(job.id, "research", FAILED)
+    desk.parcels.end(job.id, "research", FAILED)
     assert desk.states() == ["failed"]
 
 
@@ -204,12 +208,47 @@ def test_an_archive_that_is_back_gets_everything_at_once(open_desk: Callable[...
         job = desk.queue.claim("cpu")
         assert job is not None
         desk.queue.finish(job.id, FILES, 10)
-        desk.queue.postpone_parcel(job.id, "pacs", "down", 900.0)
-    assert desk.queue.next_parcel("pacs") is None
-    desk.queue.archive_is_back("pacs")
-    parcel = desk.queue.next_parcel("pacs")
+        desk.parcels.postpone(job.id, "pacs", "down", 900.0)
+    assert desk.parcels.next("pacs") is None
+    desk.parcels.archive_is_back("pacs")
+    parcel = desk.parcels.next("pacs")
     assert parcel is not None
     assert parcel.tries == 1
+
+
+class PickyArchive:
+    """Takes everything but the results of job 1, at which it falls over."""
+
+    def store(self, paths: Sequence[Path]) -> Iterator[Path]:
+        for path in paths:
+            if "00000001" in path.parts:
+                raise ZeroDivisionError("SECRET^NAME")
+            yield path
+
+    def find(self, patient_id: str) -> list[RemoteStudy]:
+        return []
+
+    def fetch(self, study_uid: str, accept: Accept) -> None:
+        pass
+
+
+def test_results_that_cannot_be_sent_do_not_hold_up_all_others(
+    open_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk = open_desk()
+    for study in ("1.1", "1.2"):
+        desk.arrive(study, f"{study}.1")
+    desk.close()
+    for _ in range(2):
+        job = desk.queue.claim("cpu")
+        assert job is not None
+        desk.queue.finish(job.id, FILES, 10)
+    sender = Sender("pacs", PickyArchive(), desk.parcels, tmp_path, SendSettings(), Metrics())
+    assert [sender.step() for _ in range(3)] == [True, True, False]
+    assert desk.states() == ["sending", "done"]
+    note = desk.database.read("SELECT note FROM parcel WHERE job = 1")[0]["note"]
+    assert note.startswith("ZeroDivisionError in ")
+    assert "SECRET" not in note
 
 
 def test_a_refused_study_is_kept_with_its_reason(open_desk: Callable[..., Desk]) -> None:

@@ -7,7 +7,7 @@ import ssl
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,21 @@ def test_a_fast_sender_is_slowed_down_and_loses_nothing(
     started = time.monotonic()
     assert send(port_of(node), make_study(slices=26).files) == [0] * 26
     assert time.monotonic() - started >= 0.5  # 20 at once, then 10 a second
+
+
+def test_a_study_is_not_complete_while_its_association_runs_however_slowly(
+    settings: NodeSettings, start_node: Start, send: Send, make_study: MakeStudy, until: Callable[..., Any]
+) -> None:
+    node, study = start_node(settings), make_study(slices=3)
+
+    def slowly() -> Iterator[Path]:
+        for file in study.files:
+            yield file
+            time.sleep(0.8)  # nothing for 0.3 s is the end of a study otherwise
+
+    assert send(port_of(node), slowly()) == [0, 0, 0]
+    until(lambda: node.overview.states()["done"] == 1)
+    assert len(node.overview.lines()) == 1
 
 
 def test_a_port_in_use_is_refused_and_nothing_is_left_running(
