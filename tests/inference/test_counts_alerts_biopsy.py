@@ -8,6 +8,7 @@ from marrowmap.data.grid import Grid
 from marrowmap.data.skeleton import Region
 from marrowmap.inference.alerts import femur_top_mm, find_alerts
 from marrowmap.inference.biopsy import BiopsySettings, propose_biopsy
+from marrowmap.inference.collapse import SpineFindings
 from marrowmap.inference.counts import count_lesions
 from marrowmap.inference.coverage import coverage_of
 from marrowmap.inference.findings import AdcStatistics, Coverage, Lesion, Pattern
@@ -76,6 +77,30 @@ def test_a_large_lesion_alerts_in_the_proximal_femur_only() -> None:
     found = [find_alerts([lesion], NORMAL, COMPLETE, femur_top_mm=10.0) for lesion in (femur, distal, small)]
     assert [len(alerts) for alerts in found] == [1, 0, 0]
     assert found[0][0].code == "large_proximal_femur_lesion"
+
+
+def test_a_lesion_that_fills_half_of_a_femur_is_named_wherever_it_lies_there() -> None:
+    half = replace(ACTIVE, region="femora", cross_section_share=0.5, centroid_ras_mm=(90.0, 0.0, -300.0))
+    less = replace(half, cross_section_share=0.49)
+    elsewhere = replace(half, region="humeri")
+    found = [
+        [alert.code for alert in find_alerts([lesion], NORMAL, COMPLETE, femur_top_mm=10.0)]
+        for lesion in (half, less, elsewhere)
+    ]
+    assert found == [["weight_bearing_lesion"], [], []]
+
+
+def test_a_lesion_beside_the_spine_is_told_once_where_its_level_is_known() -> None:
+    beside = replace(ACTIVE, kind="paramedullary", level="L2")
+    for levels, expected in ((("L2",), 1), (("L1",), 2), ((), 1)):
+        spine = SpineFindings(canal_contacts=levels)
+        alerts = find_alerts([beside], NORMAL, COMPLETE, femur_top_mm=None, spine=spine)
+        assert [alert.code for alert in alerts] == ["possible_cord_compression"] * expected
+
+
+def test_a_candidate_carries_its_place_in_the_scanner() -> None:
+    (found,) = propose_biopsy([replace(ACTIVE, centroid_ras_mm=(12.4, -30.2, 101.0))])
+    assert "its middle lies at R 12, A -30, S 101 mm of the scanner's frame" in found.reasons
 
 
 def test_a_rejected_lesion_alerts_nobody() -> None:
