@@ -66,7 +66,8 @@ def write_documents(
     write_pdf(out, report, words_of(page_language(out)))
     if not sources:
         return
-    from marrowmap.inference.dicom_out.write import ObjectMaps, write_objects
+    from marrowmap.inference.dicom_out.object_maps import ObjectMaps
+    from marrowmap.inference.dicom_out.write import write_objects
 
     object_maps = ObjectMaps(
         lesion_labels=findings.lesion_labels,
@@ -105,7 +106,8 @@ def rewrite_documents(
     write_pdf(staged, report, words_of(page_language(staged)))
     if not (out / "dicom").is_dir():
         return
-    from marrowmap.inference.dicom_out.write import ObjectMaps, rewrite_objects
+    from marrowmap.inference.dicom_out.object_maps import ObjectMaps
+    from marrowmap.inference.dicom_out.write import rewrite_objects
 
     object_maps = ObjectMaps(lesion_labels=lesion_labels, regions=regions, grid=grid)
     with tolerant():

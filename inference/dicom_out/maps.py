@@ -69,16 +69,7 @@ def _map(
         window: Centre and width of the display.
     """
     values = np.ascontiguousarray(frames, dtype=np.float32)
-    low, high = float(values.min()), float(max(values.max(), values.min() + 1e-6))
-    mapping = hd.pm.RealWorldValueMapping(
-        lut_label=name.upper(),
-        lut_explanation=quantity.meaning,
-        unit=unit,
-        value_range=(low, high),
-        intercept=0.0,
-        slope=1.0,
-        quantity_definition=quantity,
-    )
+    mapping = _mapping(values, name, quantity, unit)
     seed = digest_of([values.tobytes()])
     made = hd.pm.ParametricMap(
         source_images=list(series.datasets),
@@ -99,3 +90,19 @@ def _map(
     )
     made.BodyPartExamined = "WHOLEBODY"
     return made
+
+
+def _mapping(
+    values: npt.NDArray[np.float32], name: str, quantity: Code, unit: Code
+) -> hd.pm.RealWorldValueMapping:
+    """Say that stored values are the quantity itself."""
+    low = float(values.min())
+    return hd.pm.RealWorldValueMapping(
+        lut_label=name.upper(),
+        lut_explanation=quantity.meaning,
+        unit=unit,
+        value_range=(low, max(float(values.max()), low + 1e-6)),
+        intercept=0.0,
+        slope=1.0,
+        quantity_definition=quantity,
+    )

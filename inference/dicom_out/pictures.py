@@ -75,7 +75,6 @@ def projection(mip_png: bytes, source: SourceSeries, maker: Maker) -> hd.sc.SCIm
         series_number=MIP_SERIES_NUMBER,
         sop_instance_uid=maker.uid("mip", seed),
         instance_number=1,
-        manufacturer="marrowmap",
         patient_id=first.PatientID,
         patient_name=first.PatientName,
         patient_birth_date=first.PatientBirthDate,
@@ -89,9 +88,7 @@ def projection(mip_png: bytes, source: SourceSeries, maker: Maker) -> hd.sc.SCIm
         series_description=MIP_DESCRIPTION,
         specific_character_set="ISO_IR 192",
         contributing_equipment=[maker.contribution()],
-        manufacturer_model_name="marrowmap",
-        software_versions=maker.program_version,
-        device_serial_number=maker.serial_number,
+        **maker.device(),
     )
     # Two projections side by side have no one orientation; their sides are lettered in the picture.
     made["PatientOrientation"].value = ""

@@ -59,21 +59,27 @@ def structured_report(
         sop_instance_uid=maker.uid("sr", seed),
         instance_number=1,
         is_complete=True,
-        is_final=reader is not None,
-        is_verified=reader is not None,
-        verifying_observer_name=reader.name if reader else None,
-        verifying_organization=reader.organization if reader else None,
+        **_signing(reader),
         previous_versions=None if previous is None else [previous],
         series_description=DESCRIPTION,
         specific_character_set="ISO_IR 192",
         contributing_equipment=[maker.contribution()],
-        manufacturer_model_name="marrowmap",
-        software_versions=maker.program_version,
-        device_serial_number=maker.serial_number,
-        manufacturer="marrowmap",
+        **maker.device(),
     )
     made.add_new("CodingSchemeIdentificationSequence", "SQ", codes.declared_schemes())
     return made
+
+
+def _signing(reader: Signature | None) -> dict[str, Any]:
+    """Return highdicom's arguments on the signature."""
+    if reader is None:
+        return {"is_final": False, "is_verified": False}
+    return {
+        "is_final": True,
+        "is_verified": True,
+        "verifying_observer_name": reader.name,
+        "verifying_organization": reader.organization,
+    }
 
 
 def _context(maker: Maker, reader: Signature | None) -> sr.ObservationContext:

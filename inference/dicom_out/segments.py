@@ -153,13 +153,10 @@ def segmentation(
     shown = [segment for segment in segments if segment.value in here]
     if not shown:
         return None
-    table = np.zeros(int(frames.max()) + 1, dtype=np.uint16 if len(shown) > 255 else np.uint8)
-    for position, segment in enumerate(shown, start=1):
-        table[segment.value] = position
     seed = digest_of([str(series.first.SOPInstanceUID).encode(), str(shown).encode(), frames.tobytes()])
     seg = hd.seg.Segmentation(
         source_images=[_used_frames(series)] if series.is_multiframe else list(series.datasets),
-        pixel_array=table[frames],
+        pixel_array=_numbered(frames, shown),
         segmentation_type="BINARY",
         segment_descriptions=[_description(n, segment, maker) for n, segment in enumerate(shown, start=1)],
         series_instance_uid=maker.uid(label, seed, "series"),
@@ -177,6 +174,14 @@ def segmentation(
     if series.is_multiframe:
         _refer_to_original_frames(seg, series)
     return seg
+
+
+def _numbered(frames: npt.NDArray[np.uint16], shown: list[Segment]) -> npt.NDArray[np.integer]:
+    """Return labels as segment numbers, 1 on, and 0 for what is not shown."""
+    table = np.zeros(int(frames.max()) + 1, dtype=np.uint16 if len(shown) > 255 else np.uint8)
+    for position, segment in enumerate(shown, start=1):
+        table[segment.value] = position
+    return table[frames]
 
 
 def _used_frames(series: SourceSeries) -> Dataset:

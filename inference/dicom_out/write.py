@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,10 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from marrowmap.data.exam import Array3D
-from marrowmap.data.grid import Grid
 from marrowmap.data.sources import SourceSeries, read_kept_sources, write_sources
 from marrowmap.inference.dicom_out import composed, maps, pictures, report_sr, structure_set
 from marrowmap.inference.dicom_out.labels import label_frames, middles_mm
+from marrowmap.inference.dicom_out.object_maps import ObjectMaps, maker_of, reader_of
 from marrowmap.inference.dicom_out.provenance import Maker, complete, digest_of
 from marrowmap.inference.dicom_out.segments import (
     Segment,
@@ -41,7 +39,6 @@ from marrowmap.inference.dicom_out.segments import (
     segmentation,
     source_words,
 )
-from marrowmap.inference.signature import Signature
 
 FOLDER = "dicom"
 #: Beside the folder, not in it: whoever sends the folder sends objects and nothing else.
@@ -51,27 +48,6 @@ SEG_NUMBER, REGIONS_NUMBER, SOURCE_SEG_NUMBER = 9102, 9103, 9110
 _LASTING = ("seg_regions.dcm", "adc.dcm", "probability.dcm")
 
 Report = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ObjectMaps:
-    """The maps that the objects show, on one grid.
-
-    Attributes:
-        lesion_labels: uint16 `(i, j, k)`.
-        regions: uint8 `(i, j, k)`.
-        grid: Their grid, axis-aligned RAS+.
-        signal: High-b diffusion, for the composed series; None on a revision, which keeps the series.
-        adc: um2/s, for the map on demand.
-        lesion_probability: In [0, 1], for the map on demand.
-    """
-
-    lesion_labels: npt.NDArray[np.integer]
-    regions: npt.NDArray[np.integer]
-    grid: Grid
-    signal: Array3D | None = None
-    adc: Array3D | None = None
-    lesion_probability: Array3D | None = None
 
 
 def write_objects(
@@ -147,21 +123,6 @@ def _complete(sources: tuple[SourceSeries, ...]) -> None:
     for stack in (stack for series in sources for stack in series.stacks):
         for dataset in {id(dataset): dataset for dataset in stack.datasets}.values():
             complete(dataset, stack.grid.spacing_mm[2])
-
-
-def maker_of(report: Report, object_maps: ObjectMaps) -> Maker:
-    """Return who makes the objects; UIDs follow from the maps and the weights, not from the decisions."""
-    program = str((report.get("run") or {}).get("program_version") or report["model"]["version"])
-    labels = np.ascontiguousarray(object_maps.lesion_labels, dtype=np.uint16)
-    seed = digest_of([labels.tobytes(), str(report["model"]["sha256"]).encode(), program.encode()])
-    study_uid = str(report["study"]["study_instance_uid"])
-    return Maker(program_version=program, model=report["model"], study_uid=study_uid, seed=seed)
-
-
-def reader_of(report: Report) -> Signature | None:
-    """Return who signed the report, None before a reader has."""
-    signed = (report.get("revision") or {}).get("signed_by")
-    return signed and Signature(name=signed["name"], organization=signed["organization"])
 
 
 def _write_findings(

@@ -8,32 +8,26 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from marrowmap.data.errors import ReportFileError
-from marrowmap.inference.report import page_response, page_words, words
+from marrowmap.inference.report import page_response, page_words, pdf_style, words
+from marrowmap.inference.report.pdf_style import MARGIN, PAD, WIDTH
 from marrowmap.inference.report.report_json import REPORT_FILE
 from marrowmap.inference.report.tables import lesions_by_volume
 from marrowmap.inference.report.words_catalog import ENGLISH, Words
 
 if TYPE_CHECKING:
-    from reportlab.lib.styles import ParagraphStyle
-    from reportlab.pdfgen.canvas import Canvas
     from reportlab.platypus import Flowable, SimpleDocTemplate
 
 Report = Mapping[str, Any]
 
 PDF_FILE = "report.pdf"
-FONT, BOLD = "DejaVuSans", "DejaVuSans-Bold"
-#: Points; A4 is 595 x 842.
-MARGIN, PAD, MIP_HEIGHT = 42.0, 6.0, 440.0
-#: What is left of A4 between margins and padding.
-WIDTH = 499.0
-INK, FAINT, RULE, ALERT, NOTICE = "#1a1a1a", "#5a5a5a", "#c8c8c8", "#b00020", "#8a5a00"
+#: Most that the picture may take of the page, points.
+MIP_HEIGHT = 440.0
 COLOURS = "Outlines: red certain, orange equivocal, blue suspected benign or rejected."
 LESION_COLUMNS = (
     ("Lesion", 34.0),
@@ -57,7 +51,7 @@ def report_pdf(report: Report, mip_png: bytes, said: Words = ENGLISH) -> bytes:
     """
     from reportlab.platypus import SimpleDocTemplate
 
-    _embed_fonts()
+    pdf_style.embed_fonts()
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer,
@@ -70,7 +64,7 @@ def report_pdf(report: Report, mip_png: bytes, said: Words = ENGLISH) -> bytes:
         subject=said(words.RESEARCH_USE),
         lang=said.language,
     )
-    foot = partial(_foot, text=f"{said(words.RESEARCH_USE)} {_signature(report, said)}")
+    foot = partial(pdf_style.foot, text=f"{said(words.RESEARCH_USE)} {_signature(report, said)}")
     document.build(_story(report, mip_png, document, said), onFirstPage=foot, onLaterPages=foot)
     return buffer.getvalue()
 
@@ -94,23 +88,23 @@ def _story(report: Report, mip_png: bytes, document: SimpleDocTemplate, said: Wo
     study = report["study"]
     day = f"{said('Study of')} {study['study_date']}" if study["study_date"] else said("Study without a date")
     return [
-        _text(said("Whole-body MRI: marrow findings"), "title"),
-        _text(" · ".join(filter(None, (day, study["study_instance_uid"]))), "faint"),
-        _text(words.headline(report, said), "headline"),
+        pdf_style.text(said("Whole-body MRI: marrow findings"), "title"),
+        pdf_style.text(" · ".join(filter(None, (day, study["study_instance_uid"]))), "faint"),
+        pdf_style.text(words.headline(report, said), "headline"),
         *_notice_lines(report, said),
         _figures(report, said),
         Spacer(0, 8),
         _projection(mip_png, document.width - 2 * PAD),
-        _text(said(COLOURS), "faint"),
+        pdf_style.text(said(COLOURS), "faint"),
         PageBreak(),
-        _text(said("Lesions"), "section"),
+        pdf_style.text(said("Lesions"), "section"),
         _lesions(report, said),
         *_further(report, said),
-        _text(said("Burden by region"), "section"),
+        pdf_style.text(said("Burden by region"), "section"),
         _regions(report, said),
-        _text(said("Rules"), "section"),
+        pdf_style.text(said("Rules"), "section"),
         *_rules(report, said),
-        _text(said("How this was made"), "section"),
+        pdf_style.text(said("How this was made"), "section"),
         *_provenance(report, said),
     ]
 
@@ -118,7 +112,9 @@ def _story(report: Report, mip_png: bytes, document: SimpleDocTemplate, said: Wo
 def _notice_lines(report: Report, said: Words) -> list[Flowable]:
     """Return alerts and what is missing, one line each."""
     return [
-        _text(f"<b>{escape(str(notice['title']))}:</b> {escape(str(notice['text']))}", style, is_markup=True)
+        pdf_style.text(
+            f"<b>{escape(str(notice['title']))}:</b> {escape(str(notice['text']))}", style, is_markup=True
+        )
         for notice in page_words.notices(report, said)
         for style in ("alert" if notice["level"] == "alert" else "notice",)
     ]
@@ -128,11 +124,11 @@ def _figures(report: Report, said: Words) -> Flowable:
     """Return the key figures side by side."""
     figures = page_words.key_figures(report, said)
     rows = [
-        [_text(figure["label"], "faint") for figure in figures],
-        [_text(f"{figure['value']} {figure['unit']}".strip(), "figure") for figure in figures],
-        [_text(figure["note"], "faint") for figure in figures],
+        [pdf_style.text(figure["label"], "faint") for figure in figures],
+        [pdf_style.text(f"{figure['value']} {figure['unit']}".strip(), "figure") for figure in figures],
+        [pdf_style.text(figure["note"], "faint") for figure in figures],
     ]
-    return _table(rows, [WIDTH / len(figures)] * len(figures), has_head=False)
+    return pdf_style.table(rows, [WIDTH / len(figures)] * len(figures), has_head=False)
 
 
 def _projection(mip_png: bytes, width: float) -> Flowable:
@@ -149,9 +145,9 @@ def _lesions(report: Report, said: Words) -> Flowable:
     """Return the lesion table, largest first, or the sentence that there is none."""
     lesions = lesions_by_volume(report)
     if not lesions:
-        return _text(words.headline(report, said), "body")
-    head = [_text(said(name), "faint") for name, _ in LESION_COLUMNS]
-    return _table(
+        return pdf_style.text(words.headline(report, said), "body")
+    head = [pdf_style.text(said(name), "faint") for name, _ in LESION_COLUMNS]
+    return pdf_style.table(
         [head, *(_lesion_row(lesion, said) for lesion in lesions)], [width for _, width in LESION_COLUMNS]
     )
 
@@ -169,14 +165,14 @@ def _lesion_row(lesion: Mapping[str, Any], said: Words) -> list[Flowable]:
         texts["probability"],
         judged,
     )
-    return [_text(str(cell), "cell") for cell in cells]
+    return [pdf_style.text(str(cell), "cell") for cell in cells]
 
 
 def _further(report: Report, said: Words) -> list[Flowable]:
     """Return what follows from the lesions: biopsy candidates, and the response where there is one."""
     lines = page_words.biopsy_lines(report, said)
-    biopsy = [_text(said("For the team to discuss for biopsy"), "section")] if lines else []
-    return [*biopsy, *(_text(line, "body") for line in lines), *_response(report, said)]
+    biopsy = [pdf_style.text(said("For the team to discuss for biopsy"), "section")] if lines else []
+    return [*biopsy, *(pdf_style.text(line, "body") for line in lines), *_response(report, said)]
 
 
 def _response(report: Report, said: Words) -> list[Flowable]:
@@ -186,17 +182,20 @@ def _response(report: Report, said: Words) -> list[Flowable]:
         return []
     figures = [f"{one['label']}: {one['value']} {one['note']}".strip() for one in parts["figures"]]
     lines = [parts["dates"], *figures, *parts["warnings"], parts["source"]]
-    return [_text(said("Response"), "section"), *(_text(line, "body") for line in lines if line)]
+    return [
+        pdf_style.text(said("Response"), "section"),
+        *(pdf_style.text(line, "body") for line in lines if line),
+    ]
 
 
 def _regions(report: Report, said: Words) -> Flowable:
     """Return lesions, volume and share of every region; what was not imaged says so."""
     names = ("Region", "Lesions", "Volume (ml)", "Part of the marrow", "Coverage")
-    rows = [[_text(said(name), "faint") for name in names]]
+    rows = [[pdf_style.text(said(name), "faint") for name in names]]
     for row in page_words.region_rows(report, said):
         cells = (row["label"], row["count"], row["volume"], row["fraction"], row["coverage"])
-        rows.append([_text(str(cell), "cell") for cell in cells])
-    return _table(rows, [170.0, 60.0, 75.0, 90.0, 104.0])
+        rows.append([pdf_style.text(str(cell), "cell") for cell in cells])
+    return pdf_style.table(rows, [170.0, 60.0, 75.0, 90.0, 104.0])
 
 
 def _rules(report: Report, said: Words) -> list[Flowable]:
@@ -209,8 +208,8 @@ def _rules(report: Report, said: Words) -> list[Flowable]:
         missing = f"{said('missing')}: {card['missing']}" if card["missing"] else ""
         more = "; ".join(filter(None, (status, bars, left, missing, *card["warnings"])))
         title = f"<b>{escape(card['title'])}: {escape(str(card['value']))}</b>"
-        parts.append(_text(f"{title} ({escape(more)})" if more else title, "body", is_markup=True))
-        parts.append(_text(f"{card['rule']}. {card['source']}", "faint"))
+        parts.append(pdf_style.text(f"{title} ({escape(more)})" if more else title, "body", is_markup=True))
+        parts.append(pdf_style.text(f"{card['rule']}. {card['source']}", "faint"))
     return parts
 
 
@@ -228,7 +227,7 @@ def _provenance(report: Report, said: Words) -> list[Flowable]:
         *(() if "simulated" not in str(model["trained_on"]) else (said(words.SIMULATED_TRAINING),)),
         *(() if study["study_instance_uid"] else (said("No DICOM objects: the study was not DICOM."),)),
     )
-    return [_text(sentence, "body") for sentence in sentences]
+    return [pdf_style.text(sentence, "body") for sentence in sentences]
 
 
 def _signature(report: Report, said: Words) -> str:
@@ -237,79 +236,3 @@ def _signature(report: Report, said: Words) -> str:
     if not signed:
         return said("Preliminary: no reader has signed.")
     return f"{said('Signed by')} {signed['name'].replace('^', ', ')}, {signed['organization']}."
-
-
-def _foot(canvas: Canvas, document: SimpleDocTemplate, *, text: str) -> None:
-    """Draw the foot of a page: what it may be used for, who signed, which page."""
-    from reportlab.lib.utils import simpleSplit
-
-    canvas.saveState()
-    canvas.setFont(FONT, 6.5)
-    canvas.setFillColor(FAINT)
-    left, right = document.leftMargin + PAD, document.leftMargin + document.width - PAD
-    for line, part in enumerate(simpleSplit(text, FONT, 6.5, right - left - 24)[:3]):
-        canvas.drawString(left, MARGIN + 8 - 8.5 * line, part)
-    canvas.drawRightString(right, MARGIN + 8, str(canvas.getPageNumber()))
-    canvas.restoreState()
-
-
-def _table(rows: list[list[Flowable]], widths: list[float], *, has_head: bool = True) -> Flowable:
-    """Return rows with thin lines; a long table repeats its head on every page."""
-    from reportlab.platypus import Table, TableStyle
-
-    lines = ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE)
-    tight = (("TOPPADDING", (0, 0), (-1, -1), 1.5), ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5))
-    sides = (("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 2))
-    style = TableStyle([lines, *tight, *sides, ("VALIGN", (0, 0), (-1, -1), "TOP")])
-    return Table(rows, colWidths=widths, repeatRows=int(has_head), style=style, hAlign="LEFT")
-
-
-def _text(text: str, style: str, *, is_markup: bool = False) -> Flowable:
-    """Return a paragraph; text that is not ours is escaped."""
-    from reportlab.platypus import Paragraph
-
-    return Paragraph(text if is_markup else escape(str(text)), _styles()[style])
-
-
-@cache
-def _styles() -> dict[str, ParagraphStyle]:
-    """Return the paragraph styles by name."""
-    from reportlab.lib.colors import HexColor
-    from reportlab.lib.styles import ParagraphStyle
-
-    def style(name: str, size: float, colour: str = INK, font: str = FONT, **more: Any) -> ParagraphStyle:
-        return ParagraphStyle(
-            name, fontName=font, fontSize=size, leading=1.3 * size, textColor=HexColor(colour), **more
-        )
-
-    styles = (
-        style("title", 16, font=BOLD, spaceAfter=3),
-        style("headline", 11, font=BOLD, spaceBefore=8, spaceAfter=6),
-        style("section", 11, font=BOLD, spaceBefore=12, spaceAfter=4, keepWithNext=1),
-        style("figure", 12, font=BOLD),
-        style("body", 8, spaceAfter=2),
-        style("cell", 7.5),
-        style("faint", 7, FAINT, spaceAfter=2),
-        style("alert", 8, ALERT, spaceAfter=2),
-        style("notice", 8, NOTICE, spaceAfter=2),
-    )
-    return {made.name: made for made in styles}
-
-
-@cache
-def _embed_fonts() -> None:
-    """Register fonts that carry every letter of the report; matplotlib ships them under a free licence."""
-    from reportlab.lib.fonts import addMapping
-    from reportlab.pdfbase.pdfmetrics import registerFont
-    from reportlab.pdfbase.ttfonts import TTFont
-
-    found = find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise ReportFileError(
-            "need the fonts of matplotlib for the PDF; install marrowmap with its requirements"
-        )
-    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
-    for name in (FONT, BOLD):
-        registerFont(TTFont(name, folder / f"{name}.ttf"))
-    addMapping(FONT, 0, 0, FONT)
-    addMapping(FONT, 1, 0, BOLD)

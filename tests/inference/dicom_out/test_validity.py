@@ -12,8 +12,8 @@ import pytest
 from marrowmap.data.grid import Grid
 from marrowmap.data.nifti import read_nifti
 from marrowmap.inference.dicom_out.composed import read_series
+from marrowmap.inference.dicom_out.object_maps import ObjectMaps, maker_of
 from marrowmap.inference.dicom_out.report_sr import structured_report
-from marrowmap.inference.dicom_out.write import ObjectMaps, maker_of
 from marrowmap.inference.signature import Signature
 
 from .conftest import Result
