@@ -88,7 +88,11 @@ def _one_study(headers: list[Header], study_uid: str) -> list[Header]:
     """
     studies: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
-        studies[str(header.dataset.get("StudyInstanceUID", ""))].append(header)
+        studies[str(header.dataset.get("StudyInstanceUID") or "")].append(header)
+    # A file cut short in its header names no study: it is told as a problem of the one that is there.
+    strays = studies.pop("", []) if len(studies) > 1 else []
+    if len(studies) == 1:
+        next(iter(studies.values())).extend(strays)
     if study_uid and study_uid not in studies:
         raise NoStudyError(f"no study {study_uid}; found {', '.join(sorted(studies))}")
     if len(studies) > 1 and not study_uid:

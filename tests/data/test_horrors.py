@@ -323,3 +323,13 @@ def test_a_number_in_a_tag_that_is_no_number_is_named(write_series: WriteSeries,
     for file in files:
         file.write_bytes(file.read_bytes().replace(b"2.0\\2.0 ", b"two\\2.0 "))
     assert problems_in(tmp_path) == ["PixelSpacing holds two, 2.0, need numbers; export it again"]
+
+
+def test_a_file_that_names_no_study_does_not_make_two_of_one(
+    write_series: WriteSeries, tmp_path: Path
+) -> None:
+    write_minimum(write_series)
+    file = write_series(5, ramp(), **STIR)[3]
+    edit(file, lambda dataset: dataset.__delattr__("StudyInstanceUID"))
+    exam = read_exam(tmp_path / "study")
+    assert Sequence.STIR in exam
