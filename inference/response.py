@@ -2,7 +2,8 @@
 
 Response categories 1 (highly likely responding) to 5 (highly likely progressing). Per lesion the clauses are
 tried in the order 5, 1, 4, 2, 3; a region takes the first of these that one of its lesions or its marrow has;
-the patient the most frequent category of the regions that changed, with the worst told apart.
+the patient the most frequent category of the regions that changed, 3 where too few did, with the worst told
+apart.
 
 Source: Padhani, Eur Urol 2017;71:81, doi:10.1016/j.eururo.2016.05.033; Messiou, Radiology 2019;291:5,
 doi:10.1148/radiol.2019181949. That unchanged regions do not outvote changed ones is our choice.
@@ -167,9 +168,11 @@ def assemble(
     of_regions = [entry["category"] for entry in regions if entry["category"] is not None]
     overall = rac_overall([category for category in of_regions if category != 3] or of_regions)
     judged, direction = _judged(lesions, marrow, settings)
+    # A stray likely change among many unchanged lesions is told as the worst, not as the patient's.
+    patient = 3 if direction == "stable" else overall.dominant
     response = {
-        "patient": overall.dominant,
-        "patient_name": RAC_NAMES.get(overall.dominant or 0),
+        "patient": patient,
+        "patient_name": RAC_NAMES.get(patient or 0),
         "secondary": overall.secondary,
         "worst": max(judged, default=None),
         "is_mixed": direction == "mixed",
@@ -184,7 +187,7 @@ def assemble(
         "soft_tissue_change": to_json(soft_tissue_change(before, after)),
         "new_alerts": new_alerts(before, report),
         **kept,
-        "notes": [TRANSPLANT_NOTE] if (overall.dominant or 0) >= 2 else [],
+        "notes": [TRANSPLANT_NOTE] if (patient or 0) >= 2 else [],
         "limits": LIMITS,
         "source": SOURCE,
     }

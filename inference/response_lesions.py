@@ -115,10 +115,15 @@ def _judge_new(
 ) -> LesionResponse:
     """Judge a lesion that only the later exam outlines: look at its place in the earlier images."""
     lesions, points = after.chosen(match.after), after.points_of(match.after)
+    volume_ml = sum(lesion.volume_ml for lesion in lesions)
     earlier_mm = pair.registration.moved_back(points)
     then, now = pair.before_at(earlier_mm), pair.after_own(points)
     change = _change(
-        then, now, Sizes(after_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
+        then,
+        now,
+        Sizes(after_mm=lesions[0].longest_diameter_mm, after_ml=volume_ml),
+        has_certain(lesions),
+        settings,
     )
     if then.covered < settings.least_covered:
         reason = "its place was not imaged in the earlier exam"
@@ -129,7 +134,8 @@ def _judge_new(
         return _response((), lesions, "seen_before", 3, change, then, (reason,))
     if then.probability >= settings.seen_probability:
         reason = f"had a lesion probability of {then.probability:.2f} before, and its high-b signal has risen"
-        return _response((), lesions, "seen_before", 4, change, then, (reason,))
+        is_known = guarded(change, settings.rac).signal_change is not None
+        return _response((), lesions, "seen_before", 4 if is_known else 3, change, then, (reason,))
     is_back = any(
         np.linalg.norm(earlier_mm.mean(axis=0) - np.array(place)) <= settings.same_place_mm
         for place in gone_mm
@@ -144,9 +150,14 @@ def _judge_new(
 def _judge_gone(match: LesionMatch, pair: ExamPair, before: Side, settings: JudgeSettings) -> LesionResponse:
     """Judge a lesion that only the earlier exam outlines: look at its place in the later images."""
     lesions, points = before.chosen(match.before), before.points_of(match.before)
+    volume_ml = sum(lesion.volume_ml for lesion in lesions)
     then, now = pair.before_at(points), pair.after_at(points)
     change = _change(
-        then, now, Sizes(before_mm=lesions[0].longest_diameter_mm), has_certain(lesions), settings
+        then,
+        now,
+        Sizes(before_mm=lesions[0].longest_diameter_mm, before_ml=volume_ml),
+        has_certain(lesions),
+        settings,
     )
     if now.covered < settings.least_covered:
         reason = "its place was not imaged in the later exam"
@@ -198,7 +209,7 @@ def _response(
         is_rejected=False,
         is_counted=category is not None
         and (leading.kind != "extramedullary" or leading.certainty == "certain"),
-        is_assessable=is_assessable(category, fate, change),
+        is_assessable=is_assessable(category, change),
         change=change,
         volume_before_ml=float(sum(lesion.volume_ml for lesion in first)),
         volume_after_ml=float(sum(lesion.volume_ml for lesion in second)),

@@ -149,7 +149,7 @@ def judged_again(
         change=change,
         is_rejected=False,
         is_counted=is_counted,
-        is_assessable=is_assessable(category, response.fate, change),
+        is_assessable=is_assessable(category, change),
     )
 
 
@@ -157,14 +157,14 @@ def _category_again(fate: Fate, change: LesionChange, settings: JudgeSettings) -
     if fate == "not_imaged":
         return None
     if fate == "seen_before":
-        return 4 if (change.signal_change or 0.0) >= settings.image_change else 3
+        return 4 if (guarded(change, settings.rac).signal_change or 0.0) >= settings.image_change else 3
     return rac_lesion(guarded(change, settings.rac), settings.rac)
 
 
-def is_assessable(category: Category | None, fate: Fate, change: LesionChange) -> bool:
+def is_assessable(category: Category | None, change: LesionChange) -> bool:
     """Say whether a category means something: no change in a lesion too small for its ADC is not known."""
     is_small = change.voxels is not None and change.voxels < RAC.least_voxels
-    return category is not None and (category != 3 or fate == "seen_before" or not is_small)
+    return category is not None and (category != 3 or not is_small)
 
 
 def guarded(change: LesionChange, rac: RacSettings) -> LesionChange:

@@ -117,6 +117,17 @@ def test_what_was_as_bright_before_but_not_outlined_is_not_new(make_exam: Make, 
     assert (found.fate, found.category) == ("seen_before", 3)
 
 
+def test_a_nodule_of_one_voxel_that_was_half_seen_before_is_not_called_progressing(
+    make_exam: Make, make_cube: Make
+) -> None:
+    before = make_exam()
+    before.lesion_probability[SPINE] = 0.4
+    found = only(before, make_exam([make_cube(SPINE, 1)]))
+    assert (found.fate, found.category, found.is_assessable) == ("seen_before", 3, False)
+    before.lesion_probability[38:42, 14:18, 80:84] = 0.4
+    assert only(before, make_exam([make_cube(SPINE)])).category == 4  # 16 mm: its signal counts
+
+
 def test_a_lesion_where_the_earlier_exam_did_not_look_is_not_called_new(
     make_exam: Make, make_cube: Make
 ) -> None:

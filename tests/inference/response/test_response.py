@@ -175,6 +175,15 @@ def test_unchanged_regions_do_not_outvote_a_new_lesion(make_exam: Make, make_cub
     assert (response["patient"], response["worst"], response["direction"]) == (5, 5, "progressing")
 
 
+def test_one_equivocal_new_spot_among_four_unchanged_lesions_is_the_worst_not_the_patient(
+    make_exam: Make, make_cube: Make
+) -> None:
+    before = make_exam([make_cube(place) for place in SPINE])
+    spot = make_cube(PELVIS[0], certainty="equivocal")
+    response = compare(before, make_exam([*(make_cube(place) for place in SPINE), spot]))
+    assert (response["patient"], response["worst"], response["direction"]) == (3, 4, "stable")
+
+
 def test_diffuse_marrow_that_clears_responds_without_any_lesion(make_exam: Make) -> None:
     before = make_exam(grade="severe", marrow_dwi=100, marrow_adc=800.0, fat=0.05)
     after = make_exam(grade="none", marrow_dwi=40, marrow_adc=420.0, fat=0.55)
