@@ -1,6 +1,6 @@
 """A node whose inference is a stand-in: quick, and every run makes new UIDs, so that a second one shows.
 
-Run as a program it is the node that the tests kill: `stand_in.py CONFIG SECONDS`.
+Run as a program it is the node that the tests kill: `stand_in.py CONFIG SECONDS COMPOSED`.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ KINDS = {
     "sr": (Comprehensive3DSRStorage, "SR"),
     "report": (EncapsulatedPDFStorage, "DOC"),
     "mip": (SecondaryCaptureImageStorage, "OT"),
-    "composed/0001": (MRImageStorage, "MR"),
 }
 
 
 @dataclass
 class StandIn:
-    """Counts the images of a study and writes one object of every kind that says how many there were."""
+    """Counts a study's images and writes objects that say how many: one of every kind, a composed series."""
 
     seconds: float = 0.0
+    composed: int = 1
     before: Callable[[Task], None] = lambda task: None
     tasks: list[Task] = field(default_factory=list)
     is_alive: bool = True
@@ -59,7 +59,8 @@ class StandIn:
         files = sorted(task.study.iterdir())
         source = pydicom.dcmread(files[0], stop_before_pixels=True)
         partial = task.out.with_name("partial")
-        for stem, (sop_class, modality) in KINDS.items():
+        series = {f"composed/{n:04d}": (MRImageStorage, "MR") for n in range(self.composed)}
+        for stem, (sop_class, modality) in (KINDS | series).items():
             write_object(partial / "dicom" / f"{stem}.dcm", source, sop_class, modality, len(files))
         (partial / "report.json").write_text(json.dumps({"images": len(files)}))
         partial.rename(task.out)
@@ -103,8 +104,9 @@ def read_settings(path: Path) -> NodeSettings:
     return NodeSettings(**{item.name: made[item.name] for item in fields(NodeSettings)})
 
 
-def main(config: str, seconds: str) -> None:
-    node = Node(read_settings(Path(config)), "stand-in 1", lambda _: StandIn(seconds=float(seconds)))
+def main(config: str, seconds: str, composed: str) -> None:
+    inference = StandIn(seconds=float(seconds), composed=int(composed))
+    node = Node(read_settings(Path(config)), "stand-in 1", lambda _: inference)
     signal.signal(signal.SIGTERM, lambda *_: node.ask_to_stop())
     node.wait()
     node.stop()

@@ -24,7 +24,9 @@ Make = Callable[..., Any]
 Until = Callable[..., Any]
 PROGRAM = Path(__file__).parent / "stand_in.py"
 QUIET_S = 1.5
-KINDS = ("DOC", "MR", "OT", "SEG", "SR")
+#: Slices of the composed series: enough for a kill to fall between the first and the last object sent.
+COMPOSED = 12
+KINDS = ("DOC", *("MR",) * COMPOSED, "OT", "SEG", "SR")
 
 
 class Victim:
@@ -51,7 +53,7 @@ class Victim:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, str(PROGRAM), str(self._config), str(self._seconds)]
+        command = [sys.executable, str(PROGRAM), str(self._config), str(self._seconds), str(COMPOSED)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -114,7 +116,7 @@ def start_senders(
 
 
 def assert_done_once(victim: Victim, orthanc: Any, studies: Sequence[Any]) -> None:
-    """Each study: one job, five results of all its images, each once in the archive."""
+    """Each study: one job, its results of all its images, each once in the archive."""
     assert victim.count("job") == len(studies)
     for study in studies:
         found = sorted((d.Modality, d.SeriesDescription) for d in orthanc.results(study.uid))

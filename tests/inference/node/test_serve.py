@@ -86,7 +86,7 @@ def test_a_polite_stop_ends_a_busy_node_and_the_study_waits_for_the_next(
     limits = {"free_gb": 0.0}
     words = {"folder": str(settings.folder), "receive": receive, "limits": limits, "status_port": 0}
     config.write_text(json.dumps(words))
-    with subprocess.Popen([sys.executable, stand_in.__file__, config, "600"]) as process:
+    with subprocess.Popen([sys.executable, stand_in.__file__, config, "600", "1"]) as process:
         until(lambda: _answers(port))
         send(port, make_study(slices=3).files)
         until(lambda: list(settings.folder.glob("jobs/*/study/*.dcm")))
