@@ -36,7 +36,8 @@ class StreamSettings:
         start_exams: Exams that `growing` waits for.
         workers: Processes that simulate; 0 simulates in the training process (`fixed` only).
         patch_size: Voxels of a patch along `(i, j, k)`; long along the spine.
-        near_lesion: Fraction of patches around a voxel of a lesion, each lesion equally likely.
+        near_lesion: Fraction of patches around a voxel of a lesion, each lesion equally likely; at 0.5 every
+            second one.
         on_skeleton: Fraction around any voxel of the skeleton; the rest is anywhere in the body.
         smallest_lesion_mm: Lesions below this longest diameter are neither right nor wrong: they are no
             focal lesions by definition, and one or two voxels cannot be told from noise.
@@ -51,7 +52,7 @@ class StreamSettings:
     start_exams: int = 8
     workers: int = 1
     patch_size: tuple[int, int, int] = (64, 64, 96)
-    near_lesion: float = 0.45
+    near_lesion: float = 0.5
     on_skeleton: float = 0.35
     smallest_lesion_mm: float = 5.0
 
@@ -118,8 +119,12 @@ class LossSettings:
     Attributes:
         lesion_dice: Weight of the lesion Dice over the batch.
         lesion_entropy: Weight of the lesion cross-entropy.
-        positive_weight: Weight of a lesion voxel against any other in the cross-entropy.
-        hard_fraction: Fraction of the voxels, the most wrong ones, that the lesion cross-entropy counts.
+        lesion_ramp: Fraction of the run over which the lesion's weights rise from a fifth to their whole:
+            from the start on, lesions' rare and large gradients kept the skeleton from being learned, and
+            without a skeleton a lesion looks like any bright organ.
+        positive_weight: Weight of the mean over lesion voxels against the mean over all others.
+        hard_weight: Weight of the mean over the most wrong others.
+        hard_fraction: How many of the voxels those are, as a fraction of all.
         region_dice: Weight of the mean region Dice.
         region_entropy: Weight of the region cross-entropy.
         region_stride: Regions are compared in every n-th cell of 2 x 2 x 2 voxels per axis, at a phase that
@@ -128,9 +133,11 @@ class LossSettings:
 
     lesion_dice: float = 1.0
     lesion_entropy: float = 1.0
-    positive_weight: float = 2.0
+    lesion_ramp: float = 0.2
+    positive_weight: float = 0.3
+    hard_weight: float = 0.3
     hard_fraction: float = 0.005
-    region_dice: float = 0.5
+    region_dice: float = 1.0
     region_entropy: float = 1.0
     region_stride: int = 2
 
@@ -148,7 +155,7 @@ class OptimiserSettings:
         ema_decay: Decay of the averaged weights, which are validated and exported.
     """
 
-    learning_rate: float = 8e-4
+    learning_rate: float = 1e-3
     warm_up: float = 0.01
     final_rate: float = 0.01
     weight_decay: float = 1e-3

@@ -17,6 +17,9 @@ SMOOTH_VOXELS = 10.0
 #: Lesion label of voxels that are neither right nor wrong: nodules below the size that counts.
 IGNORED = 2
 
+#: Share of the lesion terms' weight at the start of a run.
+LESION_START = 0.2
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossParts:
@@ -44,6 +47,7 @@ def segmentation_loss(
     settings: LossSettings,
     *,
     phase: int = 0,
+    progress: float = 1.0,
 ) -> LossParts:
     """Return the loss of a batch.
 
@@ -52,6 +56,7 @@ def segmentation_loss(
         lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
         regions: uint8 `(n, i, j, k)`.
         settings: Weights.
+        progress: How much of the run is over, 0 to 1; decides how much lesions weigh.
         phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
     """
     counts = lesion != IGNORED
@@ -61,9 +66,9 @@ def segmentation_loss(
     region_logits = _some_cells(logits[:, REGION_CHANNEL_SLICE], settings.region_stride, phase)
     target_regions = _some_cells(regions[:, None], settings.region_stride, phase)[:, 0]
     region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
+    lesion_share = lesion_weight(progress, settings)
     total = (
-        settings.lesion_dice * lesion_dice
-        + settings.lesion_entropy * lesion_entropy
+        lesion_share * (settings.lesion_dice * lesion_dice + settings.lesion_entropy * lesion_entropy)
         + settings.region_dice * region_dice
         + settings.region_entropy * region_entropy
     )
@@ -76,19 +81,33 @@ def segmentation_loss(
     )
 
 
+def lesion_weight(progress: float, settings: LossSettings) -> float:
+    """Return the share of the lesion terms' weight at a fraction of the run, from 0.2 to 1.
+
+    Example:
+        >>> lesion_weight(0.0, LossSettings()), lesion_weight(1.0, LossSettings())
+        (0.2, 1.0)
+    """
+    risen = min(progress / settings.lesion_ramp, 1.0) if settings.lesion_ramp > 0 else 1.0
+    return LESION_START + (1.0 - LESION_START) * risen
+
+
 def _hard_entropy(
     logit: torch.Tensor, target: torch.Tensor, counts: torch.Tensor, settings: LossSettings
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of the voxels that are most wrong.
+    """Return the mean cross-entropy of lesion voxels, of all other voxels, and of the most wrong others.
 
-    One voxel in ten thousand is lesion: the mean over all voxels is nearly zero from the start, that
-    over the hardest ones is not, and they are the lesions' edges and what looks like a lesion.
+    One voxel in ten thousand is lesion. With a mean of its own, a batch with one small lesion pulls as hard
+    as one with a large lesion. All other voxels teach what is plainly no lesion; their mean is soon nearly
+    zero, and the hardest of them then teach what only looks like one. (The hardest alone taught nothing:
+    early on they are arbitrary.)
     """
-    entropy = functional.binary_cross_entropy_with_logits(
-        logit, target, pos_weight=logit.new_tensor(settings.positive_weight), reduction="none"
-    )
-    hardest = max(1, int(settings.hard_fraction * entropy.numel()))
-    return (entropy * counts).flatten().topk(hardest, sorted=False).values.mean()
+    entropy = functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
+    inside = (entropy * target).sum() / target.sum().clamp(min=1)
+    outside = (entropy * (1 - target) * counts).flatten()
+    hardest = max(1, int(settings.hard_fraction * outside.numel()))
+    hard_mean = outside.topk(hardest, sorted=False).values.mean()
+    return settings.positive_weight * inside + outside.mean() + settings.hard_weight * hard_mean
 
 
 def _some_cells(volume: torch.Tensor, stride: int, phase: int) -> torch.Tensor:

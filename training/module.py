@@ -48,6 +48,7 @@ class MarrowModule(lightning.LightningModule):
             batch["regions"],
             self.settings.loss,
             phase=self.global_step,
+            progress=self.progress(),
         )
         for name, value in vars(parts).items():
             self.log(f"train/{name}", value.detach(), on_step=True, on_epoch=False)

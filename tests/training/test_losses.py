@@ -1,9 +1,10 @@
 """Losses at their ends: right, wrong, empty."""
 
+import pytest
 import torch
 
 from marrowmap.training.config import LossSettings
-from marrowmap.training.losses import LossParts, segmentation_loss
+from marrowmap.training.losses import LossParts, lesion_weight, segmentation_loss
 
 
 def truth() -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,6 +43,28 @@ def test_the_wrong_region_costs_region_loss_only() -> None:
     parts = loss_of(logits_of(lesion, wrong), lesion, regions)
     assert float(parts.lesion_dice) < 1e-3
     assert float(parts.region_dice) > 0.5
+
+
+def test_a_small_lesion_pulls_as_hard_as_a_large_one() -> None:
+    small, large = torch.zeros(1, 8, 8, 8, dtype=torch.uint8), torch.zeros(1, 8, 8, 8, dtype=torch.uint8)
+    small[0, 4, 4, 4] = 1
+    large[0, 2:6, 2:6, 2:6] = 1
+    pulls = []
+    for lesion in (small, large):
+        logits = torch.zeros(1, 10, 8, 8, 8, requires_grad=True)
+        loss_of(logits, lesion, torch.zeros_like(lesion)).lesion_entropy.backward()
+        assert logits.grad is not None
+        pulls.append(float(logits.grad[0, 0][lesion[0] == 1].sum()))
+    # The mean over lesion voxels has a weight of 0.3 and, at probability 0.5, a slope of 0.5.
+    assert pulls == pytest.approx([-0.15, -0.15], rel=1e-5)
+
+
+def test_lesions_weigh_a_fifth_at_first_and_whole_after_the_ramp() -> None:
+    settings = LossSettings(lesion_ramp=0.2)
+    assert lesion_weight(0.0, settings) == 0.2
+    assert lesion_weight(0.1, settings) == pytest.approx(0.6)
+    assert lesion_weight(0.5, settings) == 1.0
+    assert lesion_weight(0.0, LossSettings(lesion_ramp=0.0)) == 1.0
 
 
 def test_an_empty_batch_with_an_empty_answer_costs_nothing() -> None:

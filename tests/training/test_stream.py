@@ -56,6 +56,15 @@ def test_an_exam_without_lesion_gives_a_patch_of_its_skeleton_instead() -> None:
     assert crop(exam, draw_start(exam, settings, rng), STREAM.patch_size).regions.any()
 
 
+def test_every_second_patch_is_near_a_lesion_of_an_exam_that_has_one(tmp_path: Path) -> None:
+    cache, healthy = ExamCache(tmp_path, {}), replace(one_lesion_exam(), lesions=np.zeros((40, 40, 60), "u2"))
+    for seed in range(5):
+        cache.save(seed, one_lesion_exam() if seed == 3 else healthy)
+    patches = PatchDataset(cache, range(5), replace(STREAM, near_lesion=0.5), None, seed=0, length=40)
+    has_lesion = [bool((patches[n]["lesion"] == 1).any()) for n in range(1, 40, 2)]
+    assert all(has_lesion)
+
+
 def test_lesions_below_5_mm_are_neither_right_nor_wrong() -> None:
     facts = {"lesions": [{"id": 1, "longest_diameter_mm": 4.9}, {"id": 2, "longest_diameter_mm": 5.0}]}
     ignored = ignored_lesions(replace(one_lesion_exam(), facts=facts), STREAM)
