@@ -15,6 +15,7 @@ from marrowmap.data.exam import Array3D
 from marrowmap.data.headers import Header, tolerant
 from marrowmap.data.slices import Slice
 from marrowmap.data.stacks import Stack
+from marrowmap.data.tags import whole
 
 #: Bytes between the start of the pixel element and its first pixel.
 _ELEMENT_HEADER = {str(ExplicitVRLittleEndian): 12, str(ImplicitVRLittleEndian): 8}
@@ -88,7 +89,7 @@ def _frames(header: Header) -> Sequence[npt.NDArray[Any]]:
         StudyError: If they cannot be read.
     """
     dataset = header.dataset
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+    if (whole(dataset, "SamplesPerPixel") or 1) != 1:
         raise StudyError("colour pixels where a grey image is needed; export the original series")
     try:
         frames = _native_frames(header) or _decoded_frames(header)

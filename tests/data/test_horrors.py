@@ -333,3 +333,10 @@ def test_a_file_that_names_no_study_does_not_make_two_of_one(
     edit(file, lambda dataset: dataset.__delattr__("StudyInstanceUID"))
     exam = read_exam(tmp_path / "study")
     assert Sequence.STIR in exam
+
+
+def test_several_values_where_one_belongs_are_as_none(write_series: WriteSeries, tmp_path: Path) -> None:
+    for file in write_series(1, ramp(), **T1):
+        edit(file, lambda dataset: setattr(dataset, "SamplesPerPixel", [1, 1]))
+    (stack,) = series_in(tmp_path)[0].stacks
+    assert read_stack(stack, quantitative=False)[0, 0, 7] == 700
