@@ -89,11 +89,7 @@ def measure_burden(
     marrow_of = np.bincount(regions.ravel(), minlength=bins) + np.bincount(placed[in_hole], minlength=bins)
     tumour_adc = None if adc is None else adc.ravel()[voxels[tumour]]
     by_region = {
-        r.key: replace(
-            _region(int(tumour_of[r]), int(inside_of[r]), int(marrow_of[r]), grid.voxel_ml),
-            adc_median_um2_per_s=_median_adc(tumour_adc, placed[tumour] == r),
-        )
-        for r in Region
+        r.key: _region(int(tumour_of[r]), int(inside_of[r]), int(marrow_of[r]), grid.voxel_ml) for r in Region
     }
     whole = _region(int(tumour.sum()), int(inside_of[1:].sum()), int(marrow_of[1:].sum()), grid.voxel_ml)
     return Burden(
@@ -101,7 +97,7 @@ def measure_burden(
         marrow_volume_ml=whole.marrow_volume_ml,
         marrow_fraction=whole.marrow_fraction,
         adc_um2_per_s=BurdenAdc() if tumour_adc is None else burden_adc(tumour_adc),
-        by_region=by_region,
+        by_region=_with_adc(by_region, tumour_adc, placed[tumour]),
         extramedullary_volume_ml=int(is_away[label].sum()) * grid.voxel_ml,
         marrow_adc_um2_per_s=_marrow_adc(adc, regions, lesion_labels),
         fat_fraction=FatFraction(marrow=marrow_fat, tumour=_tumour_fat(lesions)),
@@ -144,8 +140,16 @@ def _region(tumour: int, inside: int, marrow: int, voxel_ml: float) -> RegionBur
     )
 
 
-def _median_adc(tumour_adc: npt.NDArray[np.float32] | None, is_here: npt.NDArray[np.bool_]) -> float | None:
-    return None if tumour_adc is None or not is_here.any() else adc_statistics(tumour_adc[is_here]).median
+def _with_adc(
+    by_region: Mapping[str, RegionBurden],
+    tumour_adc: npt.NDArray[np.float32] | None,
+    placed: npt.NDArray[np.uint8],
+) -> dict[str, RegionBurden]:
+    """Return the regions with the median ADC of their lesion voxels, whose regions are `placed`."""
+    if tumour_adc is None:
+        return dict(by_region)
+    medians = {region.key: adc_statistics(tumour_adc[placed == region]).median for region in Region}
+    return {key: replace(part, adc_median_um2_per_s=medians[key]) for key, part in by_region.items()}
 
 
 def marrow_fat_fraction(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from marrowmap.data.errors import MaskError
-from marrowmap.data.exam import Exam, Sequence
+from marrowmap.data.exam import Exam, LesionMask, Sequence
 from marrowmap.data.model_input import ModelInput
 from marrowmap.inference.alerts import AlertSettings, femur_top_mm, find_alerts
 from marrowmap.inference.benign import marrow_background
@@ -15,9 +16,9 @@ from marrowmap.inference.collapse import describe_spine
 from marrowmap.inference.counts import count_lesions
 from marrowmap.inference.coverage import CoverageSettings, coverage_of, whole_regions
 from marrowmap.inference.doubt import describe_doubt
-from marrowmap.inference.findings import Findings
+from marrowmap.inference.findings import Coverage, Findings
 from marrowmap.inference.fine_diameter import FineRuler
-from marrowmap.inference.instances import outline_lesions, speck_warnings
+from marrowmap.inference.instances import LesionInstances, outline_lesions, speck_warnings
 from marrowmap.inference.lesions import LesionSettings, Surroundings, find_lesions
 from marrowmap.inference.levels import label_levels
 from marrowmap.inference.measure import adc_of, channel
@@ -81,27 +82,15 @@ def describe(
     grid, regions = segmentation.grid, segmentation.regions
     if regions.shape != model_input.body.shape:
         raise MaskError(f"need maps of shape {model_input.body.shape}, found {regions.shape}; segment again")
-    instances = outline_lesions(
-        segmentation.lesion_probability,
-        threshold=settings.lesions.threshold or lesion_threshold,
-        minimum_volume_ml=settings.lesions.minimum_volume_ml,
-        voxel_ml=grid.voxel_ml,
-    )
-    mask = instances.mask
-    muscle = muscle_reference(model_input, regions, settings.muscle)
-    column = spine_column(regions, grid.spacing_mm, settings.spine)
-    marrow = marrow_background(model_input, regions, mask)
-    coverage = coverage_of(regions, grid, settings.coverage)
-    levels = label_levels(regions, column, whole_regions(coverage), grid.spacing_mm[2])
-    ruler = FineRuler(exam, grid, regions > 0, settings.lesions.fine)
-    surroundings = Surroundings(muscle=muscle, marrow=marrow, column=column, levels=levels, ruler=ruler)
-    lesions = find_lesions(instances, segmentation, model_input, surroundings, settings.lesions, calibration)
-    vertebrae = measure_vertebrae(column, model_input, regions, mask, muscle)
+    instances = _outlined(segmentation, lesion_threshold, settings.lesions)
+    mask, coverage = instances.mask, coverage_of(regions, grid, settings.coverage)
+    around = _surroundings(exam, model_input, segmentation, mask, coverage, settings)
+    lesions = find_lesions(instances, segmentation, model_input, around, settings.lesions, calibration)
+    vertebrae = measure_vertebrae(around.column, model_input, regions, mask, around.muscle)
     pattern = describe_pattern(lesions, vertebrae, settings.pattern)
-    spine = describe_spine(regions, mask, column, levels, grid.spacing_mm, settings.collapse)
-    adc = adc_of(model_input)
+    spine = describe_spine(regions, mask, around.column, around.levels, grid.spacing_mm, settings.collapse)
+    adc, femur_top = adc_of(model_input), femur_top_mm(regions, grid)
     marrow_fat = marrow_fat_fraction(channel(model_input, Sequence.FAT_FRACTION), regions, mask)
-    femur_top = femur_top_mm(regions, grid)
     return Findings(
         lesions=lesions,
         counts=count_lesions(lesions),
@@ -118,4 +107,34 @@ def describe(
         spine=spine,
         doubt=describe_doubt(lesions, calibration),
         warnings=(*exam.warnings, *speck_warnings(instances, settings.lesions.minimum_volume_ml)),
+    )
+
+
+def _outlined(segmentation: Segmentation, threshold: float, settings: LesionSettings) -> LesionInstances:
+    """Return the lesions as voxels, by the threshold of the settings or of the bundle."""
+    return outline_lesions(
+        segmentation.lesion_probability,
+        threshold=settings.threshold or threshold,
+        minimum_volume_ml=settings.minimum_volume_ml,
+        voxel_ml=segmentation.grid.voxel_ml,
+    )
+
+
+def _surroundings(
+    exam: Exam,
+    model_input: ModelInput,
+    segmentation: Segmentation,
+    mask: LesionMask,
+    coverage: Mapping[str, Coverage],
+    settings: FindingSettings,
+) -> Surroundings:
+    """Measure what lesions are told against, and name the vertebrae."""
+    grid, regions = segmentation.grid, segmentation.regions
+    column = spine_column(regions, grid.spacing_mm, settings.spine)
+    return Surroundings(
+        muscle=muscle_reference(model_input, regions, settings.muscle),
+        marrow=marrow_background(model_input, regions, mask),
+        column=column,
+        levels=label_levels(regions, column, whole_regions(coverage), grid.spacing_mm[2]),
+        ruler=FineRuler(exam, grid, regions > 0, settings.lesions.fine),
     )

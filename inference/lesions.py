@@ -25,7 +25,7 @@ from marrowmap.inference.benign import (
 )
 from marrowmap.inference.certainty import CertaintySettings, certainty_of, reasons_for_doubt, status_of
 from marrowmap.inference.cross_section import cross_section_share
-from marrowmap.inference.findings import NO_ADC, AdcStatistics, Lesion
+from marrowmap.inference.findings import NO_ADC, AdcStatistics, Lesion, Status
 from marrowmap.inference.fine_diameter import FineRuler, FineSettings
 from marrowmap.inference.instances import LesionInstances, parts_between_necks, voxels_by_id
 from marrowmap.inference.levels import SpineLevels, level_of
@@ -157,16 +157,7 @@ def _describe(
     probability = calibration.lesion.probability(score, volume_ml) if calibration else score
     benign, benign_reason = suspect_benign(features, settings.benign)
     status = status_of(features.adc.median, settings.certainty)
-    reasons = reasons_for_doubt(
-        probability=probability,
-        diameter_mm=diameters.longest_mm,
-        diameter_uncertainty_mm=uncertainty,
-        away_mm=place.distance_mm if place.kind == "extramedullary" else None,
-        benign_reason=benign_reason,
-        dwi_to_marrow=features.dwi_to_marrow,
-        status=status,
-        settings=settings.certainty,
-    )
+    reasons = _doubts(probability, measured, place, features, benign_reason, status, settings.certainty)
     return Lesion(
         id=number,
         region=place.region.key if place.region else None,
@@ -188,6 +179,28 @@ def _describe(
         score=score,
         focal_probability=calibration.focal.probability(score, volume_ml) if calibration else None,
         descriptors=describe_look(features, settings.benign),
+    )
+
+
+def _doubts(
+    probability: float,
+    measured: Measured,
+    place: Placement,
+    features: Features,
+    benign_reason: str,
+    status: Status,
+    settings: CertaintySettings,
+) -> tuple[str, ...]:
+    """Return why the lesion is not certain."""
+    return reasons_for_doubt(
+        probability=probability,
+        diameter_mm=measured.diameters.longest_mm,
+        diameter_uncertainty_mm=measured.uncertainty_mm,
+        away_mm=place.distance_mm if place.kind == "extramedullary" else None,
+        benign_reason=benign_reason,
+        dwi_to_marrow=features.dwi_to_marrow,
+        status=status,
+        settings=settings,
     )
 
 
