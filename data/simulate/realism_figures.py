@@ -66,6 +66,10 @@ _SMALL = (
     "the published figure is a pure tissue's; in images, lesions of 10 to 20 mm lose signal to 5 mm slices, "
     "to marrow left between cells, and where diffusion lies a little beside the truth"
 )
+_OTHER_T2 = (
+    "published on fat-suppressed T2 of other timing; STIR weighs T1 and T2 together "
+    "and lifts water-rich marrow"
+)
 _ACTIVE = (
     "the published mean takes the lesion of the highest ADC, treated ones and necrosis included; simulated "
     "lesions before treatment keep to the viable band of 600 to 1,000 um2/s of the same sources"
@@ -198,7 +202,13 @@ PUBLISHED: tuple[Published, ...] = (
     ),
     Published(name="active lesions", kind="lesion: active", quantity="t1", mean=1.075, sd=None, source=_PARK),
     Published(
-        name="active lesions", kind="lesion: active", quantity="stir", mean=2.09, sd=None, source=_PARK
+        name="active lesions",
+        kind="lesion: active",
+        quantity="stir",
+        mean=2.09,
+        sd=None,
+        source=_PARK,
+        why=_OTHER_T2,
     ),
     Published(
         name="red marrow patches",
@@ -215,6 +225,7 @@ PUBLISHED: tuple[Published, ...] = (
         mean=1.28,
         sd=None,
         source=_PARK,
+        why=_OTHER_T2,
     ),
     Published(
         name="fatty scars",
@@ -279,3 +290,14 @@ BONES_ML: dict[str, tuple[tuple[int, int], dict[str, float]]] = {
 }
 #: People differ: 4.5 % in size and 4 % from bone to bone make about 30 % of volume at two deviations.
 BONE_TOLERANCE = 0.30
+#: What is known of missed volumes; the anatomy is the place to correct them.
+ORGAN_WHY = {
+    "brain": "grey and white matter alone are counted, and the skull's inner table takes a voxel all around",
+    "kidneys": "sinus fat and vessels are not counted, in the labels they are",
+    "lungs": "the simulated chest is that of quiet breathing, the labels are of CT at breath-hold",
+    "bladder": "the start is one man's bladder of 240 ml, the labels are of people who had emptied theirs",
+}
+OTHER_WHY = "organs are laid out by one man's shapes and give way to their neighbours; volume is not fitted"
+BONE_WHY = (
+    "bones are myo-sim's surfaces scaled by landmarks; their volume is not fitted, and not settled why less"
+)

@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from marrowmap.data.simulate.realism_figures import (
     BONE_TOLERANCE,
+    BONE_WHY,
     BONES_ML,
+    ORGAN_WHY,
     ORGANS_ML,
+    OTHER_WHY,
     PUBLISHED,
     QUANTITY_WORDS,
     Published,
@@ -97,11 +100,15 @@ def volume_rows(exams: Iterable[MeasuredExam]) -> Iterator[Row]:
             if sex in figures:
                 values = [sum(p.volumes_ml.get(part, 0.0) for part in parts) for p in people]
                 source = "organ labels of 362 studies"
-                yield _row(f"{organ}, {word}", "ml", figures[sex], values, source=source, has_sd=True)
+                why = ORGAN_WHY.get(organ, OTHER_WHY)
+                yield _row(
+                    f"{organ}, {word}", "ml", figures[sex], values, source=source, has_sd=True, why=why
+                )
         for bone, (_, single) in BONES_ML.items():
             values = [person.volumes_ml[bone] for person in people]
             allowed = (single[sex], BONE_TOLERANCE * single[sex])
-            yield _row(f"{bone}, {word}", "ml", allowed, values, source="ICRP 110, one person", has_sd=False)
+            source = "ICRP 110, one person"
+            yield _row(f"{bone}, {word}", "ml", allowed, values, source=source, has_sd=False, why=BONE_WHY)
 
 
 def _row(
