@@ -106,9 +106,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("predictions", nargs="?", type=Path, help="Infer outputs, named as the references.")
     parser.add_argument("references", nargs="?", type=Path, help="References with truth_lesions.nii.gz each.")
     parser.add_argument("--simulated", type=int, default=0, help="Simulate and read so many exams instead.")
-    parser.add_argument(
-        "--first_seed", type=int, default=0, help="Of the simulated exams; 0 for the usual."
-    )
+    parser.add_argument("--first_seed", type=int, default=0, help="Of the simulated exams; 0 for the usual.")
     parser.add_argument("--weights", type=Path, default=None, help="The bundle; the shipped one if left out.")
     parser.add_argument("--check", action="store_true", help="Only check, on exams it was not fitted on.")
     parser.add_argument("--kind", type=str, default="simulated", help="What the exams are, for reports.")
