@@ -122,7 +122,8 @@ class LossSettings:
         lesion_ramp: Fraction of the run over which the lesion's weights rise from a fifth to their whole:
             from the start on, lesions' rare and large gradients kept the skeleton from being learned, and
             without a skeleton a lesion looks like any bright organ.
-        positive_weight: Weight of the mean over lesion voxels against the mean over all others.
+        positive_weight: Weight of the mean over lesion voxels against the mean over all that is not bone.
+        bone_weight: Weight of the mean over bone without lesion.
         hard_weight: Weight of the mean over the most wrong others.
         hard_fraction: How many of the voxels those are, as a fraction of all.
         region_dice: Weight of the mean region Dice.
@@ -135,7 +136,8 @@ class LossSettings:
     lesion_entropy: float = 1.0
     lesion_ramp: float = 0.2
     positive_weight: float = 0.3
-    hard_weight: float = 0.3
+    bone_weight: float = 0.3
+    hard_weight: float = 0.1
     hard_fraction: float = 0.005
     region_dice: float = 1.0
     region_entropy: float = 1.0

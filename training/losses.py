@@ -62,7 +62,7 @@ def segmentation_loss(
     counts = lesion != IGNORED
     lesion_logit, target = logits[:, LESION_CHANNEL].float(), (lesion == 1).float()
     lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3))
-    lesion_entropy = _hard_entropy(lesion_logit, target, counts, settings)
+    lesion_entropy = _lesion_entropy(lesion_logit, target, counts, regions > 0, settings)
     region_logits = _some_cells(logits[:, REGION_CHANNEL_SLICE], settings.region_stride, phase)
     target_regions = _some_cells(regions[:, None], settings.region_stride, phase)[:, 0]
     region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
@@ -92,22 +92,35 @@ def lesion_weight(progress: float, settings: LossSettings) -> float:
     return LESION_START + (1.0 - LESION_START) * risen
 
 
-def _hard_entropy(
-    logit: torch.Tensor, target: torch.Tensor, counts: torch.Tensor, settings: LossSettings
+def _lesion_entropy(
+    logit: torch.Tensor,
+    target: torch.Tensor,
+    counts: torch.Tensor,
+    skeleton: torch.Tensor,
+    settings: LossSettings,
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of lesion voxels, of all other voxels, and of the most wrong others.
+    """Return the mean cross-entropy of lesion voxels, of other bone, of all else, and of the most wrong.
 
     One voxel in ten thousand is lesion. With a mean of its own, a batch with one small lesion pulls as hard
-    as one with a large lesion. All other voxels teach what is plainly no lesion; their mean is soon nearly
-    zero, and the hardest of them then teach what only looks like one. (The hardest alone taught nothing:
-    early on they are arbitrary.)
+    as one with a large lesion; with a mean of its own, normal bone teaches what a lesion differs from. (The
+    hardest voxels alone taught nothing: early on they are arbitrary.)
     """
     entropy = functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    inside = (entropy * target).sum() / target.sum().clamp(min=1)
-    outside = (entropy * (1 - target) * counts).flatten()
-    hardest = max(1, int(settings.hard_fraction * outside.numel()))
-    hard_mean = outside.topk(hardest, sorted=False).values.mean()
-    return settings.positive_weight * inside + outside.mean() + settings.hard_weight * hard_mean
+    other = (1 - target) * counts
+    inside, bone, elsewhere = (_mean_over(entropy, m) for m in (target, other * skeleton, other * ~skeleton))
+    hardest = max(1, int(settings.hard_fraction * entropy.numel()))
+    hard_mean = (entropy * other).flatten().topk(hardest, sorted=False).values.mean()
+    return (
+        settings.positive_weight * inside
+        + settings.bone_weight * bone
+        + elsewhere
+        + settings.hard_weight * hard_mean
+    )
+
+
+def _mean_over(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean of values where the mask is 1, 0 where it nowhere is."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def _some_cells(volume: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
