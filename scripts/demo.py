@@ -14,6 +14,7 @@ from marrowmap.data.errors import SettingsError
 from marrowmap.data.seeds import TEST_SEEDS_FROM
 from marrowmap.data.skeleton import Region
 from marrowmap.inference.pipeline import InferSettings, infer
+from marrowmap.models.bundle import load_bundle
 
 #: A test seed: the shipped weights never saw this exam.
 DEMO_SEED = TEST_SEEDS_FROM
@@ -35,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if not options.quiet:
         logging.getLogger("marrowmap").setLevel(logging.INFO)
+    settings = InferSettings(device=options.device, weights=options.weights)
+    load_bundle(options.weights)  # refused before a minute goes into the simulation
     truth = simulated_study(options.out / "study")
-    report = infer(
-        options.out / "study" / "dicom", options.out / "report", InferSettings(device=options.device)
-    )
+    report = infer(options.out / "study" / "dicom", options.out / "report", settings)
     print("\n".join(demo_lines(report, truth)))
     print(f"\nReport: {(options.out / 'report' / 'report.html').resolve()}")
     return 0
@@ -111,6 +112,7 @@ def _stage(result: dict[str, Any]) -> str:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="marrowmap demo", description="The main job on one simulated exam.")
     parser.add_argument("--out", type=Path, default=Path("marrowmap-demo"), help="For study and report.")
+    parser.add_argument("--weights", type=Path, help="Folder of a bundle; the shipped one if left out.")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or cuda:n.")
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
