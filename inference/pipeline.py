@@ -186,8 +186,7 @@ def plan(study: Path, settings: InferSettings | None = None) -> dict[str, Any]:
     settings = settings or InferSettings()
     if settings.clinical:
         read_clinical(settings.clinical)
-    bundle = load_bundle(settings.weights)
-    engine = open_engine(bundle, settings.device, settings.threads)
+    bundle, engine = open_network(settings)
     exam = read_exam(study, settings.series, settings.study_uid)
     model_input = to_model_input(exam, bundle.input)
     windows = plan_windows(model_input.body, bundle.patch_size, settings.windows.overlap)

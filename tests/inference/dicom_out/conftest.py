@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,11 @@ import pydicom
 import pytest
 
 from marrowmap.data.exam import Sequence, Volume
-from marrowmap.data.model_input import CHANNELS, ModelInputSettings
 from marrowmap.data.simulate.dicom_study import write_dicom_study
 from marrowmap.data.simulate.exam import Acquisition, SimulatedExam
 from marrowmap.data.simulate.person import Person
 from marrowmap.data.simulate.truth import Truth
-from marrowmap.data.skeleton import REGION_CHANNELS, Region
-from marrowmap.inference import pipeline
 from marrowmap.inference.pipeline import InferSettings, infer
-from marrowmap.models.bundle import Bundle
 
 #: A body of muscle, 160 x 120 x 320 mm, in two axial stations that overlap by 20 mm.
 SHAPE = (44, 34, 64)
@@ -36,26 +32,6 @@ TISSUE = {
     Sequence.ADC: (800.0, 420.0, 1500.0),
 }
 B_VALUES = {Sequence.DWI_LOW: 50.0, Sequence.DWI_HIGH: 900.0}
-
-
-class BrightDiffusion:
-    """Stands in for a network: bright diffusion is lesion, slow water is pelvis."""
-
-    name = "bright diffusion"
-    device = "cpu"
-    patch_size = (32, 32, 48)
-
-    def run(self, patch: np.ndarray) -> np.ndarray:
-        dwi, adc = (patch[CHANNELS.index(s)] for s in (Sequence.DWI_HIGH, Sequence.ADC))
-        logits = np.full((1 + REGION_CHANNELS, *patch.shape[1:]), -8.0, dtype=np.float32)
-        logits[0] = np.where(dwi > 0.7, 8.0, -8.0)
-        is_bone = (adc > 0.2) & (adc < 1.0)
-        logits[1] = np.where(is_bone, -8.0, 8.0)
-        logits[1 + Region.SACRUM_PELVIS] = np.where(is_bone, 8.0, -8.0)
-        return logits
-
-    def run_many(self, patches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        return (self.run(patch) for patch in patches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,35 +92,23 @@ def write_study(folder: Path, *, lesions: int = len(LESIONS), seed: int = 20_000
     return folder
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let `infer` run without weights."""
-    bundle = Bundle(
-        name="stand-in",
-        version="1",
-        input=ModelInputSettings(spacing_mm=4.0),
-        network={"channels_in": 5, "regions": REGION_CHANNELS},
-        patch_size=(32, 32, 48),
-        lesion_threshold=0.5,
-        trained_on="nothing",
-        intended_use="tests",
-        folder=folder,
-        sha256="0123456789abcdef" * 4,
-    )
-    monkeypatch.setattr(pipeline, "load_bundle", lambda folder: bundle)
-    monkeypatch.setattr(pipeline, "open_engine", lambda bundle, device, threads: BrightDiffusion())
+#: Of the stand-in weights: tests look for it in the objects.
+WEIGHTS_SHA256 = "0123456789abcdef" * 4
 
 
 @pytest.fixture(autouse=True)
-def _without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    stand_in(monkeypatch, tmp_path)
+def _without_weights(
+    use_bright_diffusion: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_bright_diffusion(monkeypatch, tmp_path, sha256=WEIGHTS_SHA256)
 
 
 @pytest.fixture(scope="session")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(use_bright_diffusion: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Result:
     """Three lesions, every object on demand too."""
     folder = tmp_path_factory.mktemp("dicom_out")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        stand_in(monkeypatch, folder)
+        use_bright_diffusion(monkeypatch, folder, sha256=WEIGHTS_SHA256)
         study = write_study(folder / "study")
         report = infer(study, folder / "out", InferSettings(dicom_maps=True, dicom_rtstruct=True))
     return Result(study=study, out=folder / "out", report=report)

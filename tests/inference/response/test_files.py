@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +11,18 @@ import numpy as np
 import pytest
 
 from marrowmap.data.errors import ReportFileError
-from marrowmap.data.exam import Sequence
-from marrowmap.data.model_input import CHANNELS, ModelInputSettings
 from marrowmap.data.nifti import write_nifti
-from marrowmap.data.skeleton import REGION_CHANNELS, Region
-from marrowmap.inference import pipeline
 from marrowmap.inference.pipeline import InferSettings, infer
 from marrowmap.inference.report.report_json import read_report
 from marrowmap.inference.revise import revise_folder
-from marrowmap.models.bundle import Bundle
 from marrowmap.scripts import compare as command
 
 
-class BrightDiffusion:
-    """Stands in for a network: bright diffusion is lesion, slow water is pelvis."""
-
-    name = "bright diffusion"
-    device = "cpu"
-    patch_size = (32, 32, 48)
-
-    def run(self, patch: np.ndarray) -> np.ndarray:
-        dwi, adc = (patch[CHANNELS.index(s)] for s in (Sequence.DWI_HIGH, Sequence.ADC))
-        logits = np.full((1 + REGION_CHANNELS, *patch.shape[1:]), -8.0, dtype=np.float32)
-        logits[0] = np.where(dwi > 0.7, 8.0, -8.0)
-        is_bone = (adc > 0.2) & (adc < 1.0)
-        logits[1] = np.where(is_bone, -8.0, 8.0)
-        logits[1 + Region.SACRUM_PELVIS] = np.where(is_bone, 8.0, -8.0)
-        return logits
-
-    def run_many(self, patches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        return (self.run(patch) for patch in patches)
-
-
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bundle = Bundle(
-        name="stand-in",
-        version="1",
-        input=ModelInputSettings(spacing_mm=4.0),
-        network={"channels_in": 5, "regions": REGION_CHANNELS},
-        patch_size=(32, 32, 48),
-        lesion_threshold=0.5,
-        trained_on="nothing",
-        intended_use="tests",
-        folder=tmp_path,
-        sha256="0" * 64,
-    )
-    monkeypatch.setattr(pipeline, "load_bundle", lambda folder: bundle)
-    monkeypatch.setattr(pipeline, "open_engine", lambda bundle, device, threads: BrightDiffusion())
+def stand_in(
+    use_bright_diffusion: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_bright_diffusion(monkeypatch, tmp_path)
 
 
 def write_study(folder: Path, texture: np.ndarray, lesions: Iterable[int], *, bone: bool = True) -> Path:
