@@ -15,10 +15,7 @@ from marrowmap.data.errors import StudyError
 from marrowmap.data.exam import Array3D, Exam, ExamWarning, Sequence, StudyInfo, Volume
 from marrowmap.data.placement import resampled_like, share_grid
 from marrowmap.data.quality import adc_disagreement, frame_warnings, quality_warnings
-from marrowmap.data.stations import compose_stations, station_gains
-
-#: Signal without a unit; the rest are quantities whose gain must not be touched.
-_QUANTITIES = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
+from marrowmap.data.stations import DIXON_IMAGES, QUANTITIES, compose_stations, dixon_gains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +54,6 @@ def choose_high_b(b_values: Iterable[float]) -> float | None:
     return min(usual, key=lambda b: abs(b - 900)) if usual else (high or [None])[0]
 
 
-#: Images of one acquisition, the one with most signal first.
-_DIXON = (Sequence.DIXON_IN, Sequence.DIXON_WATER, Sequence.DIXON_FAT, Sequence.DIXON_OUT)
 #: Stations by what they show: a sequence, or the b-value of a diffusion volume.
 _Stations = Mapping[Sequence | float, list[RoleVolume]]
 
@@ -114,26 +109,19 @@ def _composed(
     warnings = []
     for sequence in sorted(roles, key=list(Sequence).index):
         parts = [role.volume for role in roles.pop(sequence)]
-        shared = gains if sequence in _DIXON and gains and len(gains) == len(parts) else None
-        whole = compose_stations(parts, equalise=sequence not in _QUANTITIES, gains=shared)
+        shared = gains if sequence in DIXON_IMAGES and gains and len(gains) == len(parts) else None
+        whole = compose_stations(parts, equalise=sequence not in QUANTITIES, gains=shared)
         composed[sequence] = whole.volume
         warnings += [replace(w, text=f"{sequence}: {w.text}") for w in whole.warnings]
     return composed, warnings
 
 
 def _dixon_gains(roles: Mapping[Sequence, list[RoleVolume]]) -> tuple[float, ...] | None:
-    """Return one gain a station for all Dixon images, None where their stations differ.
-
-    Water and fat come out of one acquisition; equalised apart, their ratio (the fat fraction) would bend.
-    Stations are brought into one order first, from the feet up.
-    """
-    present = [s for s in _DIXON if s in roles]
+    """Return one gain a station for all Dixon images, their stations brought into one order first."""
+    present = [s for s in DIXON_IMAGES if s in roles]
     for sequence in present:
         roles[sequence].sort(key=lambda role: tuple(_centre(role.volume)[::-1]))
-    counts = {len(roles[s]) for s in present}
-    if len(counts) != 1 or counts == {1}:
-        return None
-    return station_gains([role.volume for role in roles[present[0]]])
+    return dixon_gains({s: [role.volume for role in roles[s]] for s in present})
 
 
 def _in_known_units(

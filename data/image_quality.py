@@ -17,6 +17,7 @@ from marrowmap.data.components import find_components
 from marrowmap.data.exam import Array3D, ExamWarning, Sequence, Volume
 from marrowmap.data.noise import noise_sigma
 from marrowmap.data.placement import resampled_like
+from marrowmap.data.stations import QUANTITIES
 
 #: Median signal of the body over the noise; simulated whole-body exams have 12 to 48.
 LOW_SIGNAL = 5.0
@@ -32,7 +33,6 @@ _VOID = 0.08
 _VOID_ML = (4.0, 250.0)
 #: Spine and back muscles lie in this rear part of the body's voxels, bowel and arms do not.
 _REAR, _SPINE_HALF_WIDTH_MM = 0.35, 60.0
-_QUANTITIES = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
 _STRIDE = 3
 
 
@@ -44,7 +44,7 @@ def image_warnings(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     """
     warnings: list[ExamWarning] = []
     for sequence, volume in volumes.items():
-        if sequence in _QUANTITIES or min(volume.shape) < 3 or not volume.array.any():
+        if sequence in QUANTITIES or min(volume.shape) < 3 or not volume.array.any():
             continue
         none = _no_image(sequence, volume)
         warnings += none or [*_low_signal(sequence, volume), *_dark_slices(sequence, volume)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence as Listed
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -10,12 +11,16 @@ from typing import Literal
 import numpy as np
 
 from marrowmap.data.errors import GeometryError
-from marrowmap.data.exam import Affine, Array3D, ExamWarning, Volume
+from marrowmap.data.exam import Affine, Array3D, ExamWarning, Sequence, Volume
 from marrowmap.data.placement import Placed, common_lattice, like_axes, place
 from marrowmap.data.seams import MINIMUM_BODY_VOXELS, Seam, body_of, seam_warnings, seams_of, shared_box
 
 #: Gains beyond this are not receiver gain but different tissue or a failed coil.
 MAXIMUM_GAIN = 5.0
+#: Signal without a unit may be equalised; these are quantities whose gain must not be touched.
+QUANTITIES = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
+#: Images of one acquisition, the one with most signal first.
+DIXON_IMAGES = (Sequence.DIXON_IN, Sequence.DIXON_WATER, Sequence.DIXON_FAT, Sequence.DIXON_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class Composed:
 
 
 def compose_stations(
-    stations: Sequence[Volume], *, equalise: bool, gains: Sequence[float] | None = None
+    stations: Listed[Volume], *, equalise: bool, gains: Listed[float] | None = None
 ) -> Composed:
     """Compose the stations of one sequence into one volume.
 
@@ -79,7 +84,7 @@ def compose_stations(
     return Composed(volume=volume, seams=seams, warnings=seam_warnings(seams, volume.spacing_mm[axis]))
 
 
-def station_gains(stations: Sequence[Volume]) -> tuple[float, ...]:
+def station_gains(stations: Listed[Volume]) -> tuple[float, ...]:
     """Return the factors that bring stations to one gain, in the order given; their product is one.
 
     Args:
@@ -93,8 +98,23 @@ def station_gains(stations: Sequence[Volume]) -> tuple[float, ...]:
     return tuple(factors[order.index(n)] for n in range(len(stations)))
 
 
+def dixon_gains(stations: Mapping[Sequence, Listed[Volume]]) -> tuple[float, ...] | None:
+    """Return one gain a station for all Dixon images, None where their stations differ or are one.
+
+    Water and fat come out of one acquisition; equalised apart, their ratio (the fat fraction) would bend.
+
+    Args:
+        stations: Volumes by what they show, those of the Dixon images in one order; others are not looked at.
+    """
+    present = [stations[s] for s in DIXON_IMAGES if s in stations]
+    counts = {len(volumes) for volumes in present}
+    if len(counts) != 1 or counts == {1}:
+        return None
+    return station_gains(present[0])
+
+
 def _on_one_lattice(
-    stations: Sequence[Volume],
+    stations: Listed[Volume],
 ) -> tuple[list[Placed], list[int], Affine, tuple[int, int, int]]:
     """Return the stations on their common lattice along the body, which input each was, and the lattice."""
     largest = max(stations, key=lambda station: station.array.size)

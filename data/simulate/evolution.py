@@ -214,8 +214,8 @@ def _changed_material(before: Material, fate: Fate, rng: np.random.Generator) ->
         least, most = (1.5, 2.2) if fate == "treated" else (1.15, 1.7)
         return replace(before, adc_um2_per_s=min(adc * rng.uniform(least, most), 2300.0))
     if fate == "fat_returned":
-        fat = rng.uniform(0.45, 0.8)
-        return replace(before, fat_fraction=fat, adc_um2_per_s=float(rng.uniform(350, 550)))
+        fat = rng.uniform(0.82, 0.95)  # scars are fatty marrow: next to no signal at high b
+        return replace(before, fat_fraction=fat, adc_um2_per_s=float(rng.uniform(300, 420)))
     if fate == "reactivated":
         return replace(before, fat_fraction=0.05, adc_um2_per_s=float(rng.uniform(700, 950)))
     return replace(before, adc_um2_per_s=float(adc * np.exp(rng.normal(0, 0.03))))

@@ -18,7 +18,7 @@ from marrowmap.data.simulate.scanner import Acquisition, acquire
 from marrowmap.data.simulate.signal import SignalSettings, draw_signal_settings
 from marrowmap.data.simulate.truth import LesionTruth, MimicTruth, Pattern, Truth
 from marrowmap.data.simulate.variants import AnatomySettings, proven
-from marrowmap.data.stations import compose_stations
+from marrowmap.data.stations import DIXON_IMAGES, QUANTITIES, compose_stations, dixon_gains
 
 if TYPE_CHECKING:
     from marrowmap.data.simulate.anatomy import Anatomy
@@ -33,9 +33,6 @@ __all__ = [
     "simulate_exam",
     "to_exam",
 ]
-
-#: Volumes whose values are quantities: stations are never brought to one gain.
-_QUANTITATIVE = frozenset({Sequence.ADC, Sequence.FAT_FRACTION})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +165,11 @@ def to_exam(simulated: SimulatedExam) -> Exam:
         is_middle_b = acquisition.sequence is Sequence.DWI_LOW and b_value not in (None, low_b)
         if not is_middle_b:
             stations[acquisition.sequence].append(acquisition.volume)
+    gains = dixon_gains(stations)
     composed = {
-        sequence: compose_stations(volumes, equalise=sequence not in _QUANTITATIVE)
+        sequence: compose_stations(
+            volumes, equalise=sequence not in QUANTITIES, gains=gains if sequence in DIXON_IMAGES else None
+        )
         for sequence, volumes in stations.items()
     }
     person = simulated.truth.person

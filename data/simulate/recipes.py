@@ -30,7 +30,7 @@ HIGH_B_MUSCLE = 50.0
 _STIR_NOISE = 1.5
 #: What bowel loses of its diffusion signal at most when it moves.
 _BOWEL_LOSS = 0.7
-_BOWEL = (Tissue.BOWEL_WALL, Tissue.BOWEL_CONTENT, Tissue.STOMACH)
+_BOWEL = (Tissue.BOWEL_WALL, Tissue.BOWEL_MUCOSA, Tissue.BOWEL_CONTENT, Tissue.STOMACH)
 
 
 @dataclass(frozen=True, kw_only=True)

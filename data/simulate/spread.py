@@ -20,7 +20,8 @@ _SOFT_SITES = {
     Tissue.KIDNEY: 0.1,
 }  # fmt: skip
 _MAY_DISPLACE = (Tissue.MUSCLE, Tissue.VISCERAL_FAT, Tissue.SUBCUTANEOUS_FAT, Tissue.LIVER, Tissue.LYMPH_NODE,
-                 Tissue.KIDNEY, Tissue.RENAL_MEDULLA, Tissue.BOWEL_WALL)  # fmt: skip
+                 Tissue.KIDNEY, Tissue.RENAL_MEDULLA, Tissue.BOWEL_WALL,
+                 Tissue.BOWEL_MUCOSA)  # fmt: skip
 
 
 def paint_malignant_collapse(
