@@ -119,28 +119,25 @@ class LossSettings:
     Attributes:
         lesion_dice: Weight of the lesion Dice over the batch.
         lesion_entropy: Weight of the lesion cross-entropy.
-        lesion_ramp: Fraction of the run over which the lesion's weights rise from a fifth to their whole:
-            from the start on, lesions' rare and large gradients kept the skeleton from being learned, and
-            without a skeleton a lesion looks like any bright organ.
-        positive_weight: Weight of the mean over lesion voxels against the mean over all that is not bone.
-        bone_weight: Weight of the mean over bone without lesion.
-        hard_weight: Weight of the mean over the most wrong others.
-        hard_fraction: How many of the voxels those are, as a fraction of all.
+        dice_ramp: Fraction of the run over which the lesion Dice rises from nothing: it is noise until the
+            network roughly knows lesions.
+        lesion_voxel_weight: How much more than any voxel a lesion's counts in the cross-entropy.
+        bone_voxel_weight: How much more a voxel of bone without lesion counts.
         region_dice: Weight of the mean region Dice.
         region_entropy: Weight of the region cross-entropy.
+        coarse_entropy: Weight of the region cross-entropy at coarser levels.
         region_stride: Regions are compared in every n-th cell of 2 x 2 x 2 voxels per axis, at a phase that
             changes with the step: they are smooth, and nine channels in every voxel cost a fifth of it.
     """
 
     lesion_dice: float = 1.0
     lesion_entropy: float = 1.0
-    lesion_ramp: float = 0.2
-    positive_weight: float = 0.3
-    bone_weight: float = 0.3
-    hard_weight: float = 0.1
-    hard_fraction: float = 0.005
+    dice_ramp: float = 0.2
+    lesion_voxel_weight: float = 30.0
+    bone_voxel_weight: float = 4.0
     region_dice: float = 1.0
     region_entropy: float = 1.0
+    coarse_entropy: float = 1.0
     region_stride: int = 2
 
 
@@ -178,6 +175,8 @@ class TrainSettings:
         batch_size: Patches a step. With 1, torch leaves its fast convolutions on the CPU.
         threads: CPU threads of torch; None leaves torch's choice.
         device: `auto` takes a GPU when there is one.
+        precision: `auto` takes bfloat16 where the device multiplies it in hardware (most GPUs, CPUs with
+            AVX-512 BF16), float16 on older GPUs, else float32. Weights and losses stay in float32.
         log_every_s: Seconds between progress lines.
         checkpoint_every_minutes: Minutes between checkpoints; the last two are kept.
         validate_every: Steps between validations on fixed patches.
@@ -200,6 +199,7 @@ class TrainSettings:
     batch_size: int = 2
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     log_every_s: float = 15.0
     checkpoint_every_minutes: float = 5.0
     validate_every: int = 300

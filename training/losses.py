@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, STEM_STRIDE
+from marrowmap.models.unet import STEM_STRIDE
 from marrowmap.training.config import LossSettings
 
 #: Added to both sides of a Dice ratio, in voxels: a patch without lesion must not divide by zero,
@@ -17,8 +18,10 @@ SMOOTH_VOXELS = 10.0
 #: Lesion label of voxels that are neither right nor wrong: nodules below the size that counts.
 IGNORED = 2
 
-#: Share of the lesion terms' weight at the start of a run.
-LESION_START = 0.2
+#: The lesion entropy's sum is divided by this fraction of the voxels, whatever they are.
+ENTROPY_SHARE = 0.05
+#: How much more a coarse cell counts that is skeleton, and the levels' weights, finest first.
+COARSE_SKELETON_WEIGHT, COARSE_WEIGHTS = 10.0, (0.5, 0.25, 0.125)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +34,7 @@ class LossParts:
         lesion_entropy: Mean cross-entropy of the lesion.
         region_dice: 1 - mean Dice of the regions in the batch.
         region_entropy: Mean cross-entropy of the regions.
+        coarse_entropy: Weighted cross-entropy of the regions at coarser levels.
     """
 
     total: torch.Tensor
@@ -38,6 +42,7 @@ class LossParts:
     lesion_entropy: torch.Tensor
     region_dice: torch.Tensor
     region_entropy: torch.Tensor
+    coarse_entropy: torch.Tensor
 
 
 def segmentation_loss(
@@ -46,6 +51,7 @@ def segmentation_loss(
     regions: torch.Tensor,
     settings: LossSettings,
     *,
+    coarse: Sequence[torch.Tensor] = (),
     phase: int = 0,
     progress: float = 1.0,
 ) -> LossParts:
@@ -53,24 +59,29 @@ def segmentation_loss(
 
     Args:
         logits: float `(n, 1 + regions, i, j, k)`.
+        coarse: float `(n, regions, i / 2, j / 2, k / 2)` and coarser, the region logits of those levels.
         lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
         regions: uint8 `(n, i, j, k)`.
         settings: Weights.
-        progress: How much of the run is over, 0 to 1; decides how much lesions weigh.
+        progress: How much of the run is over, 0 to 1; decides how much the lesion Dice weighs.
         phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
     """
     counts = lesion != IGNORED
-    lesion_logit, target = logits[:, LESION_CHANNEL].float(), (lesion == 1).float()
+    # One split: the gradient of two slices would fill and copy the whole volume twice.
+    lesion_logits, all_regions = logits.split([1, logits.shape[1] - 1], dim=1)
+    lesion_logit, target = lesion_logits[:, 0].float(), (lesion == 1).float()
     lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3))
     lesion_entropy = _lesion_entropy(lesion_logit, target, counts, regions > 0, settings)
-    region_logits = _some_cells(logits[:, REGION_CHANNEL_SLICE], settings.region_stride, phase)
+    region_logits = _some_cells(all_regions, settings.region_stride, phase)
     target_regions = _some_cells(regions[:, None], settings.region_stride, phase)[:, 0]
     region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
-    lesion_share = lesion_weight(progress, settings)
+    coarse_entropy = _coarse_entropy(coarse, regions)
     total = (
-        lesion_share * (settings.lesion_dice * lesion_dice + settings.lesion_entropy * lesion_entropy)
+        dice_weight(progress, settings) * lesion_dice
+        + settings.lesion_entropy * lesion_entropy
         + settings.region_dice * region_dice
         + settings.region_entropy * region_entropy
+        + settings.coarse_entropy * coarse_entropy
     )
     return LossParts(
         total=total,
@@ -78,18 +89,20 @@ def segmentation_loss(
         lesion_entropy=lesion_entropy,
         region_dice=region_dice,
         region_entropy=region_entropy,
+        coarse_entropy=coarse_entropy,
     )
 
 
-def lesion_weight(progress: float, settings: LossSettings) -> float:
-    """Return the share of the lesion terms' weight at a fraction of the run, from 0.2 to 1.
+def dice_weight(progress: float, settings: LossSettings) -> float:
+    """Return the weight of the lesion Dice at a fraction of the run, from 0 to its whole.
 
     Example:
-        >>> lesion_weight(0.0, LossSettings()), lesion_weight(1.0, LossSettings())
-        (0.2, 1.0)
+        >>> settings = LossSettings(lesion_dice=1.0, dice_ramp=0.2)
+        >>> dice_weight(0.0, settings), dice_weight(0.1, settings), dice_weight(1.0, settings)
+        (0.0, 0.5, 1.0)
     """
-    risen = min(progress / settings.lesion_ramp, 1.0) if settings.lesion_ramp > 0 else 1.0
-    return LESION_START + (1.0 - LESION_START) * risen
+    risen = min(progress / settings.dice_ramp, 1.0) if settings.dice_ramp > 0 else 1.0
+    return settings.lesion_dice * risen
 
 
 def _lesion_entropy(
@@ -99,28 +112,30 @@ def _lesion_entropy(
     skeleton: torch.Tensor,
     settings: LossSettings,
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of lesion voxels, of other bone, of all else, and of the most wrong.
+    """Return the cross-entropy of all voxels, those of lesions and of other bone counting more.
 
-    One voxel in ten thousand is lesion. With a mean of its own, a batch with one small lesion pulls as hard
-    as one with a large lesion; with a mean of its own, normal bone teaches what a lesion differs from. (The
-    hardest voxels alone taught nothing: early on they are arbitrary.)
+    Every voxel's weight is fixed. With a mean of its own for lesion voxels (so that a batch with one small
+    lesion pulled as hard as one with a large one), batches with and without lesion pulled the network to and
+    fro: after 130 steps its best F1 within bone was 0.05 against 0.32 with fixed weights.
     """
     entropy = functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    other = (1 - target) * counts
-    inside, bone, elsewhere = (_mean_over(entropy, m) for m in (target, other * skeleton, other * ~skeleton))
-    hardest = max(1, int(settings.hard_fraction * entropy.numel()))
-    hard_mean = (entropy * other).flatten().topk(hardest, sorted=False).values.mean()
-    return (
-        settings.positive_weight * inside
-        + settings.bone_weight * bone
-        + elsewhere
-        + settings.hard_weight * hard_mean
-    )
+    weight = 1 + settings.lesion_voxel_weight * target + settings.bone_voxel_weight * (1 - target) * skeleton
+    return (entropy * weight * counts).sum() / (ENTROPY_SHARE * entropy.numel())
 
 
-def _mean_over(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the mean of values where the mask is 1, 0 where it nowhere is."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+def _coarse_entropy(coarse: Sequence[torch.Tensor], regions: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of coarse region logits with each cell's mixture of regions."""
+    total = torch.zeros((), device=regions.device)
+    if not coarse:
+        return total
+    labels = torch.arange(coarse[0].shape[1], dtype=torch.uint8, device=regions.device)
+    share = (regions[:, None] == labels.view(1, -1, 1, 1, 1)).float()
+    for logits, weight in zip(coarse, COARSE_WEIGHTS, strict=False):
+        share = functional.avg_pool3d(share, share.shape[-1] // logits.shape[-1])
+        entropy = -(share * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
+        counted = 1 + COARSE_SKELETON_WEIGHT * (1 - share[:, 0])
+        total = total + weight * (entropy * counted).sum() / counted.sum()
+    return total
 
 
 def _some_cells(volume: torch.Tensor, stride: int, phase: int) -> torch.Tensor:

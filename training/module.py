@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import Any
@@ -14,6 +15,8 @@ from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, build_un
 from marrowmap.training.config import OptimiserSettings, TrainSettings
 from marrowmap.training.losses import IGNORED, segmentation_loss
 from marrowmap.training.metrics import PatchCounts, count_patch
+
+_log = logging.getLogger(__name__)
 
 
 class MarrowModule(lightning.LightningModule):
@@ -42,17 +45,28 @@ class MarrowModule(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch of patches."""
+        logits, coarse = self.network.with_coarse(batch["image"])
         parts = segmentation_loss(
-            self(batch["image"]),
+            logits,
             batch["lesion"],
             batch["regions"],
             self.settings.loss,
+            coarse=coarse,
             phase=self.global_step,
             progress=self.progress(),
         )
         for name, value in vars(parts).items():
             self.log(f"train/{name}", value.detach(), on_step=True, on_epoch=False)
         return parts.total
+
+    def on_after_backward(self) -> None:
+        """Let a step pass without effect whose gradient is not finite; one would spoil all weights."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if self.trainer.precision == "16-mixed" or all(bool(g.isfinite().all()) for g in gradients):
+            return  # float16's own scaler looks after it
+        _log.warning("step %d had a gradient that is not finite and was passed over", self.global_step)
+        for gradient in gradients:
+            gradient.zero_()
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Count what was found in fixed patches, with the averaged weights."""

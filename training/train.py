@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import lightning.pytorch as lightning
 import torch
@@ -27,6 +28,10 @@ from marrowmap.training.validation import validation_loader
 _log = logging.getLogger(__name__)
 
 LAST_CHECKPOINT = "last.ckpt"
+_Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_LIGHTNING_PRECISION: dict[str, _Precision] = {
+    "float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed",
+}  # fmt: skip
 
 
 def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path | None:
@@ -149,6 +154,7 @@ def _trainer(settings: TrainSettings, validation_batches: int) -> lightning.Trai
     return lightning.Trainer(
         accelerator="gpu" if settings.device == "cuda" else settings.device,
         devices=1,
+        precision=lightning_precision(settings),
         max_steps=settings.max_steps,
         max_epochs=-1,
         gradient_clip_val=settings.optimiser.gradient_norm,
@@ -166,6 +172,19 @@ def _trainer(settings: TrainSettings, validation_batches: int) -> lightning.Trai
             checkpoints,
         ],
     )
+
+
+def lightning_precision(settings: TrainSettings) -> _Precision:
+    """Return Lightning's name of the run's precision, `auto` resolved for the device."""
+    on_cuda = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+    chosen = settings.precision
+    if chosen == "auto" and on_cuda:
+        chosen = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    elif chosen == "auto":
+        chosen = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    if chosen == "float16" and not on_cuda:
+        raise SettingsError("precision float16 needs a GPU; choose bfloat16 or float32")
+    return _LIGHTNING_PRECISION[chosen]
 
 
 @contextmanager

@@ -30,6 +30,32 @@ def test_a_single_bright_voxel_can_be_told_from_its_neighbour() -> None:
     assert float(difference) > 1e-3
 
 
+def test_coarse_regions_come_from_three_levels_and_reach_the_answer() -> None:
+    torch.manual_seed(0)
+    network = build_unet(UNetSettings(features=(8, 16, 16, 16))).eval()
+    with torch.no_grad():
+        before, coarse = network.with_coarse(torch.rand(1, 5, 16, 16, 32))
+        assert [tuple(c.shape[1:]) for c in coarse] == [(9, 8, 8, 16), (9, 4, 4, 8), (9, 2, 2, 4)]
+        head = network.coarse_heads[2]
+        assert isinstance(head, torch.nn.Conv3d)
+        assert head.bias is not None
+        head.bias[4] += 3.0
+        after = network(torch.rand(1, 5, 16, 16, 32))
+    assert float((after - before)[:, 1 + 4].mean()) == pytest.approx(3.0, abs=0.5)
+
+
+def test_in_bfloat16_the_answer_stays_near_that_of_float32() -> None:
+    torch.manual_seed(0)
+    network = build_unet(UNetSettings(features=(8, 16, 16))).eval()
+    image = torch.rand(1, 5, 16, 16, 16)
+    with torch.no_grad():
+        exact = network(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = network(image).float()
+    assert not torch.equal(exact, rounded)
+    assert float((exact - rounded).abs().max()) < 0.2
+
+
 def test_the_deepest_voxel_of_the_default_network_sees_the_whole_patch() -> None:
     assert UNetSettings().patch_multiple == 32
 

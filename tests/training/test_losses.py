@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from marrowmap.training.config import LossSettings
-from marrowmap.training.losses import LossParts, lesion_weight, segmentation_loss
+from marrowmap.training.losses import LossParts, dice_weight, segmentation_loss
 
 
 def truth() -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,26 +45,58 @@ def test_the_wrong_region_costs_region_loss_only() -> None:
     assert float(parts.region_dice) > 0.5
 
 
-def test_a_small_lesion_pulls_as_hard_as_a_large_one() -> None:
+def test_a_lesion_voxel_pulls_as_hard_whatever_the_lesion_and_bone_harder_than_the_rest() -> None:
     small, large = torch.zeros(1, 8, 8, 8, dtype=torch.uint8), torch.zeros(1, 8, 8, 8, dtype=torch.uint8)
     small[0, 4, 4, 4] = 1
     large[0, 2:6, 2:6, 2:6] = 1
+    regions = torch.zeros(1, 8, 8, 8, dtype=torch.uint8)
+    regions[:, :, :, 4:] = 3
     pulls = []
     for lesion in (small, large):
         logits = torch.zeros(1, 10, 8, 8, 8, requires_grad=True)
-        loss_of(logits, lesion, torch.zeros_like(lesion)).lesion_entropy.backward()
+        loss_of(logits, lesion, regions).lesion_entropy.backward()
         assert logits.grad is not None
-        pulls.append(float(logits.grad[0, 0][lesion[0] == 1].sum()))
-    # The mean over lesion voxels has a weight of 0.3 and, at probability 0.5, a slope of 0.5.
-    assert pulls == pytest.approx([-0.15, -0.15], rel=1e-5)
+        gradient = logits.grad[0, 0]
+        pulls.append([float(gradient[4, 4, 4]), float(gradient[7, 7, 7]), float(gradient[7, 7, 0])])
+    voxel = 0.5 / (0.05 * 512)  # the slope at probability 0.5, over a twentieth of the voxels
+    assert pulls[0] == pytest.approx(pulls[1])
+    assert pulls[0] == pytest.approx([-31 * voxel, 5 * voxel, voxel], rel=1e-5)
 
 
-def test_lesions_weigh_a_fifth_at_first_and_whole_after_the_ramp() -> None:
-    settings = LossSettings(lesion_ramp=0.2)
-    assert lesion_weight(0.0, settings) == 0.2
-    assert lesion_weight(0.1, settings) == pytest.approx(0.6)
-    assert lesion_weight(0.5, settings) == 1.0
-    assert lesion_weight(0.0, LossSettings(lesion_ramp=0.0)) == 1.0
+def test_ignored_voxels_do_not_pull() -> None:
+    lesion, regions = truth()
+    lesion[0, 6, 6, 6] = 2
+    logits = torch.zeros(2, 10, 8, 8, 8, requires_grad=True)
+    parts = loss_of(logits, lesion, regions)
+    (parts.lesion_entropy + parts.lesion_dice).backward()
+    assert logits.grad is not None
+    assert float(logits.grad[0, 0, 6, 6, 6]) == 0.0
+    assert float(logits.grad[0, 0, 7, 7, 7]) != 0.0
+
+
+def test_the_lesion_dice_weighs_nothing_at_first_and_its_whole_after_the_ramp() -> None:
+    settings = LossSettings(lesion_dice=0.8, dice_ramp=0.2)
+    assert dice_weight(0.0, settings) == 0.0
+    assert dice_weight(0.1, settings) == pytest.approx(0.4)
+    assert dice_weight(0.5, settings) == pytest.approx(0.8)
+    assert dice_weight(0.0, LossSettings(dice_ramp=0.0)) == 1.0
+
+
+def coarse_answer(regions: torch.Tensor, cell: int) -> torch.Tensor:
+    one_hot = torch.nn.functional.one_hot(regions[:, ::cell, ::cell, ::cell].long(), 9).movedim(-1, 1)
+    return (one_hot.float() * 2 - 1) * 20
+
+
+def test_coarse_answers_are_held_to_what_lies_in_their_cells() -> None:
+    lesion, regions = truth()
+    logits = logits_of(lesion, regions)
+    right = [coarse_answer(regions, 2), coarse_answer(regions, 4)]
+    wrong = [coarse_answer(regions, 2), coarse_answer(torch.where(regions == 3, 4, 0), 4)]
+    good, bad = (segmentation_loss(logits, lesion, regions, LossSettings(), coarse=c) for c in (right, wrong))
+    assert float(good.coarse_entropy) < 1e-3
+    # Only the second level is wrong; it weighs a quarter, and logits 40 apart cost 40.
+    assert 5.0 < float(bad.coarse_entropy) <= 10.0
+    assert float(bad.total - good.total) == pytest.approx(float(bad.coarse_entropy - good.coarse_entropy))
 
 
 def test_an_empty_batch_with_an_empty_answer_costs_nothing() -> None:

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,10 @@ import yaml
 
 from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import TrainSettings
+from marrowmap.training.module import MarrowModule
 from marrowmap.training.prepare import open_cache
 from marrowmap.training.toy import toy_exam
-from marrowmap.training.train import train
+from marrowmap.training.train import lightning_precision, train
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -83,3 +85,30 @@ def test_a_run_is_not_written_over(small_run: TrainSettings) -> None:
 def test_resuming_nothing_is_refused(small_run: TrainSettings) -> None:
     with pytest.raises(SettingsError, match="nothing to resume"):
         train(replace(small_run, resume=True), make=toy_exam)
+
+
+def test_a_gradient_that_is_not_finite_is_passed_over_and_said(
+    small_run: TrainSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = MarrowModule.training_step
+
+    def spoilt(self: MarrowModule, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return step(self, batch, batch_idx) * (float("nan") if batch_idx == 2 else 1.0)
+
+    monkeypatch.setattr(MarrowModule, "training_step", spoilt)
+    checkpoint = train(small_run, make=toy_exam)
+    assert checkpoint is not None
+    assert all(torch.isfinite(value.float()).all() for value in weights(checkpoint).values())
+    assert "step 2 had a gradient that is not finite" in caplog.text
+
+
+@pytest.mark.parametrize(("precision", "name"), [("float32", "32-true"), ("bfloat16", "bf16-mixed")])
+def test_a_run_is_computed_in_the_precision_that_is_asked_for(
+    small_run: TrainSettings, precision: Any, name: str
+) -> None:
+    assert lightning_precision(replace(small_run, device="cpu", precision=precision)) == name
+
+
+def test_float16_without_a_gpu_is_refused(small_run: TrainSettings) -> None:
+    with pytest.raises(SettingsError, match="needs a GPU; choose bfloat16 or float32"):
+        lightning_precision(replace(small_run, device="cpu", precision="float16"))
