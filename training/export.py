@@ -175,7 +175,8 @@ def model_card(
         f"- Trained on: {description.trained_on}.",
         f"- Intended use: {description.intended_use}",
         f"- Grid: {description.input.spacing_mm} mm isotropic; patch {description.patch_size} voxels.",
-        f"- Network: a U-Net of MONAI blocks at half resolution, features {list(description.network['features'])}.",
+        "- Network: a U-Net of MONAI blocks at half resolution, "
+        f"features {list(description.network['features'])}.",
         f"- Batch {plain['batch_size']}, highest learning rate {plain['optimiser']['learning_rate']}.",
         "",
         "## Validation (simulated)",
