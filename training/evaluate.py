@@ -9,16 +9,17 @@ from `truth.json` where it is there, because resampling would change those of sm
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
-from marrowmap.data.components import components_of
+from marrowmap.data.components import components_of, longest_diameter_mm
 from marrowmap.data.errors import StudyError
-from marrowmap.data.exam import Affine, LabelArray
+from marrowmap.data.exam import Affine, LabelArray, SpacingMm
 from marrowmap.data.grid import Grid, resample_nearest
 from marrowmap.data.nifti import read_nifti
 from marrowmap.data.skeleton import Region
@@ -83,7 +84,7 @@ def evaluate(predictions: Path, references: Path) -> Evaluation:
         references: Folder of references, or one such reference.
 
     Raises:
-        StudyError: If no two folders match, or a file is missing.
+        StudyError: If a reference has no prediction, or a file is missing.
     """
     exams = tuple(score_exam(*pair) for pair in _pairs(predictions, references))
     return Evaluation(exams=exams, summary=summarise(exams))
@@ -113,7 +114,7 @@ def score_exam(prediction: Path, reference: Path) -> ExamScore:
         reference_ml=float((labels > 0).sum()) * grid.voxel_ml,
         predicted_ml=float((predicted > 0).sum()) * grid.voxel_ml,
         reference_focal=sum(size >= FOCAL_MM for size in matches.diameters_mm.values()),
-        predicted_focal=_reported_focal(prediction, predicted),
+        predicted_focal=_reported_focal(prediction, predicted, grid.spacing_mm),
         pattern=str(truth.get("pattern", "")),
     )
 
@@ -121,7 +122,9 @@ def score_exam(prediction: Path, reference: Path) -> ExamScore:
 def summarise(exams: Sequence[ExamScore]) -> dict[str, Any]:
     """Return what all exams amount to: pooled over lesions, averaged over exams.
 
-    Keys ending in `_by_size` hold `[found, all]` by bin; a mean over nothing is None.
+    Keys ending in `_by_size` hold `[found, all]` by bin; a mean over nothing is None. The lesion Dice is that
+    of exams with lesions; what was said of the others stands in `without_lesions_left_empty` (the share of
+    them without any predicted lesion) and in the false positives.
     """
     sizes = [
         (size, exam.matches.found[label])
@@ -136,16 +139,20 @@ def summarise(exams: Sequence[ExamScore]) -> dict[str, Any]:
             by_size[name][0] += is_found
             by_size[name][1] += 1
     diseased = [exam for exam in exams if exam.matches.found]
+    healthy = [exam for exam in exams if not exam.matches.found]
     errors = [exam.predicted_ml - exam.reference_ml for exam in exams]
     bands = [count_band(e.reference_focal) == count_band(e.predicted_focal) for e in exams]
     return {
         "exams": len(exams),
         "is_simulated": all(exam.is_simulated for exam in exams),
+        "simulated_exams": sum(exam.is_simulated for exam in exams),
         "lesions_by_size": by_size,
         "sensitivity_focal": _share([is_found for size, is_found in sizes if size >= FOCAL_MM]),
         "sensitivity_10_mm": _share([is_found for size, is_found in sizes if size >= LARGE_MM]),
         "false_positives_per_exam": _share([exam.matches.false_positives for exam in exams]),
         "lesion_dice": _share([exam.lesion_dice for exam in diseased]),
+        "exams_without_lesions": len(healthy),
+        "without_lesions_left_empty": _share([exam.matches.predicted == 0 for exam in healthy]),
         "human_lesion_dice": HUMAN_LESION_DICE,
         "volume_error_ml": _share(errors),
         "absolute_volume_error_ml": _share([abs(error) for error in errors]),
@@ -172,7 +179,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 def table(evaluation: Evaluation) -> str:
     """Return the summary as lines for a person; says `simulated` where the references are."""
     summary = evaluation.summary
-    kind = "simulated" if summary["is_simulated"] else "annotated"
+    kind = _kind(summary)
     rows = [
         (f"lesions found, {name}", f"{found}/{total}{_percent(found, total)}")
         for name, (found, total) in summary["lesions_by_size"].items()
@@ -182,6 +189,7 @@ def table(evaluation: Evaluation) -> str:
         ("lesions found, 10 mm or more", _number(summary["sensitivity_10_mm"])),
         ("false positives an exam", _number(summary["false_positives_per_exam"])),
         ("lesion Dice", f"{_number(summary['lesion_dice'])} ({kind}; exams with lesions)"),
+        ("exams without lesions left empty", _number(summary["without_lesions_left_empty"])),
         ("  radiologist against radiologist", f"{HUMAN_LESION_DICE} (real myeloma diffusion MRI)"),
         ("volume error, ml", _number(summary["volume_error_ml"])),
         ("absolute volume error, ml", _number(summary["absolute_volume_error_ml"])),
@@ -191,7 +199,15 @@ def table(evaluation: Evaluation) -> str:
     lines = [f"{summary['exams']} {kind} exams", *(f"{name:<36}{value}" for name, value in rows)]
     if summary["is_simulated"]:
         lines.append("All exams are simulated: these numbers say nothing yet of real people.")
+    elif summary["simulated_exams"]:
+        lines.append(f"{summary['simulated_exams']} of them are simulated: evaluate the others alone too.")
     return "\n".join(lines)
+
+
+def _kind(summary: Mapping[str, Any]) -> str:
+    if summary["is_simulated"]:
+        return "simulated"
+    return "simulated and annotated" if summary["simulated_exams"] else "annotated"
 
 
 def _pairs(predictions: Path, references: Path) -> Iterator[tuple[Path, Path]]:
@@ -200,13 +216,19 @@ def _pairs(predictions: Path, references: Path) -> Iterator[tuple[Path, Path]]:
         return
     named = {path.parent.name: path.parent for path in sorted(predictions.glob("*/lesions.nii.gz"))}
     wanted = [path.parent for path in sorted(references.glob("*/truth_lesions.nii.gz"))]
-    pairs = [(named[path.name], path) for path in wanted if path.name in named]
-    if not pairs:
+    missing = [path.name for path in wanted if path.name not in named]
+    if len(missing) == len(wanted):
         raise StudyError(
             f"no folders of the same name with lesions.nii.gz in {predictions} and truth_lesions.nii.gz in "
             f"{references}: found {len(named)} and {len(wanted)}; name each output as its reference"
         )
-    yield from pairs
+    if missing:  # what was never predicted must not raise the share of lesions found
+        raise StudyError(
+            f"{len(missing)} of {len(wanted)} references have no prediction, the first is {missing[0]}; "
+            "run infer on them, or move their references away"
+        )
+    for path in wanted:
+        yield named[path.name], path
 
 
 def _labels(path: Path) -> tuple[LabelArray, Affine]:
@@ -226,12 +248,14 @@ def _truth(reference: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _reported_focal(prediction: Path, predicted: LabelArray) -> int:
-    """Return the report's own count, or the number of components where there is no report."""
+def _reported_focal(prediction: Path, predicted: LabelArray, spacing_mm: SpacingMm) -> int:
+    """Return the report's own count, or the components of 5 mm or more where there is no report."""
     path = prediction / "report.json"
     if path.is_file():
         return int(json.loads(path.read_text(encoding="utf-8"))["counts"]["focal_5mm"])
-    return len(np.unique(predicted[predicted > 0]))
+    boxes = ndimage.find_objects(predicted)
+    voxels = [np.argwhere(predicted[box] == n) for n, box in enumerate(boxes, start=1) if box is not None]
+    return sum(longest_diameter_mm(where, spacing_mm) >= FOCAL_MM for where in voxels)
 
 
 def _shape(array: LabelArray) -> tuple[int, int, int]:

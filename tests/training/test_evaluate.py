@@ -107,6 +107,38 @@ def test_folders_that_do_not_match_are_refused(tmp_path: Path) -> None:
         evaluate(tmp_path / "p", tmp_path / "r")
 
 
+def test_a_reference_without_prediction_is_refused_by_name_and_not_left_out(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_reference(tmp_path / "r" / name, labels(LESION))
+    write_prediction(tmp_path / "p" / "a", labels(LESION))
+    with pytest.raises(StudyError, match="1 of 2 references have no prediction, the first is b"):
+        evaluate(tmp_path / "p", tmp_path / "r")
+
+
+def test_a_mixed_set_is_called_mixed(tmp_path: Path) -> None:
+    for name, simulated in (("a", True), ("b", False)):
+        write_reference(tmp_path / "r" / name, labels(LESION), simulated=simulated)
+        write_prediction(tmp_path / "p" / name, labels(LESION))
+    text = table(evaluate(tmp_path / "p", tmp_path / "r"))
+    assert "2 simulated and annotated exams" in text
+    assert "1 of them are simulated" in text
+
+
+def test_exams_without_lesions_say_how_many_were_left_empty(tmp_path: Path) -> None:
+    for name, predicted in (("a", labels()), ("b", labels(LESION))):
+        write_reference(tmp_path / "r" / name, labels())
+        write_prediction(tmp_path / "p" / name, predicted)
+    summary = evaluate(tmp_path / "p", tmp_path / "r").summary
+    assert summary["exams_without_lesions"] == 2
+    assert summary["without_lesions_left_empty"] == 0.5
+
+
+def test_without_a_report_components_below_5_mm_are_no_focal_lesions(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels(LESION))
+    write_prediction(tmp_path / "p", labels(LESION, cube(14, 15)))
+    assert score_exam(tmp_path / "p", tmp_path / "r").predicted_focal == 1
+
+
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_reference(tmp_path / "r", labels(LESION))
     write_prediction(tmp_path / "p", labels(LESION))
