@@ -20,6 +20,8 @@ IGNORED = 2
 
 #: The lesion entropy's sum is divided by this fraction of the voxels, whatever they are.
 ENTROPY_SHARE = 0.05
+#: Voxels of one cell of the network's half-resolution body.
+CELL_VOXELS = STEM_STRIDE**3
 #: How much more a coarse cell counts that is skeleton, and the levels' weights, finest first.
 COARSE_SKELETON_WEIGHT, COARSE_WEIGHTS = 10.0, (0.5, 0.25, 0.125)
 
@@ -46,7 +48,7 @@ class LossParts:
 
 
 def segmentation_loss(
-    logits: torch.Tensor,
+    cells: torch.Tensor,
     lesion: torch.Tensor,
     regions: torch.Tensor,
     settings: LossSettings,
@@ -58,7 +60,7 @@ def segmentation_loss(
     """Return the loss of a batch.
 
     Args:
-        logits: float `(n, 1 + regions, i, j, k)`.
+        cells: float `(n, (1 + regions) * 8, i / 2, j / 2, k / 2)`, logits of `MarrowUNet.cells_and_coarse`.
         coarse: float `(n, regions, i / 2, j / 2, k / 2)` and coarser, the region logits of those levels.
         lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
         regions: uint8 `(n, i, j, k)`.
@@ -66,16 +68,17 @@ def segmentation_loss(
         progress: How much of the run is over, 0 to 1; decides how much the lesion Dice weighs.
         phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
     """
-    counts = lesion != IGNORED
+    lesion_cells, region_cells = as_cells(lesion[:, None]), as_cells(regions[:, None])
+    counts = lesion_cells != IGNORED
     # One split: the gradient of two slices would fill and copy the whole volume twice.
-    lesion_logits, all_regions = logits.split([1, logits.shape[1] - 1], dim=1)
-    lesion_logit, target = lesion_logits[:, 0].float(), (lesion == 1).float()
-    lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3))
-    lesion_entropy = _lesion_entropy(lesion_logit, target, counts, regions > 0, settings)
+    lesion_logits, all_regions = cells.split([CELL_VOXELS, cells.shape[1] - CELL_VOXELS], dim=1)
+    lesion_logit, target = lesion_logits.float(), (lesion_cells == 1).float()
+    lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3, 4))
+    lesion_entropy = _lesion_entropy(lesion_logit, target, counts, region_cells > 0, settings)
     region_logits = _some_cells(all_regions, settings.region_stride, phase)
-    target_regions = _some_cells(regions[:, None], settings.region_stride, phase)[:, 0]
+    target_regions = _some_cells(region_cells, settings.region_stride, phase)[:, 0]
     region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
-    coarse_entropy = _coarse_entropy(coarse, regions)
+    coarse_entropy = _coarse_entropy(coarse, region_cells)
     total = (
         dice_weight(progress, settings) * lesion_dice
         + settings.lesion_entropy * lesion_entropy
@@ -91,6 +94,14 @@ def segmentation_loss(
         region_entropy=region_entropy,
         coarse_entropy=coarse_entropy,
     )
+
+
+def as_cells(volume: torch.Tensor) -> torch.Tensor:
+    """Return a volume `(n, c, i, j, k)` as cells `(n, c * 8, i / 2, j / 2, k / 2)`, pixels unshuffled."""
+    n, c, *sides = volume.shape
+    split = [part for side in sides for part in (side // STEM_STRIDE, STEM_STRIDE)]
+    cells = volume.reshape(n, c, *split).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return cells.reshape(n, c * CELL_VOXELS, *cells.shape[-3:])
 
 
 def dice_weight(progress: float, settings: LossSettings) -> float:
@@ -123,13 +134,13 @@ def _lesion_entropy(
     return (entropy * weight * counts).sum() / (ENTROPY_SHARE * entropy.numel())
 
 
-def _coarse_entropy(coarse: Sequence[torch.Tensor], regions: torch.Tensor) -> torch.Tensor:
+def _coarse_entropy(coarse: Sequence[torch.Tensor], region_cells: torch.Tensor) -> torch.Tensor:
     """Return the cross-entropy of coarse region logits with each cell's mixture of regions."""
-    total = torch.zeros((), device=regions.device)
+    total = torch.zeros((), device=region_cells.device)
     if not coarse:
         return total
-    labels = torch.arange(coarse[0].shape[1], dtype=torch.uint8, device=regions.device)
-    share = (regions[:, None] == labels.view(1, -1, 1, 1, 1)).float()
+    labels = range(coarse[0].shape[1])
+    share = torch.stack([(region_cells == label).float().mean(dim=1) for label in labels], dim=1)
     for logits, weight in zip(coarse, COARSE_WEIGHTS, strict=False):
         share = functional.avg_pool3d(share, share.shape[-1] // logits.shape[-1])
         entropy = -(share * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
@@ -138,17 +149,15 @@ def _coarse_entropy(coarse: Sequence[torch.Tensor], regions: torch.Tensor) -> to
     return total
 
 
-def _some_cells(volume: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
-    """Return the voxels `(n, c, voxels)` of every n-th cell per axis of a volume `(n, c, i, j, k)`.
+def _some_cells(cells: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
+    """Return the voxels `(n, c, voxels)` of every n-th cell per axis of cells `(n, c * 8, i, j, k)`.
 
-    A cell is what one voxel of the network's half-resolution body becomes. Cells are taken whole: each of
-    their eight voxels has weights of its own in the head, which then learn in every step.
+    Cells are taken whole: each of their eight voxels has weights of its own in the head, which then learn
+    in every step.
     """
-    n, c, *sides = volume.shape
-    split = [part for side in sides for part in (side // STEM_STRIDE, STEM_STRIDE)]
-    cells = volume.reshape(n, c, *split)
     i, j, k = (slice(phase // stride**axis % stride, None, stride) for axis in range(3))
-    return cells[:, :, i, :, j, :, k].reshape(n, c, -1)
+    some = cells[:, :, i, j, k]
+    return some.reshape(some.shape[0], some.shape[1] // CELL_VOXELS, -1)
 
 
 def _region_terms(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

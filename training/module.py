@@ -10,8 +10,9 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from monai.networks.utils import pixelshuffle
 
-from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, build_unet
+from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, STEM_STRIDE, build_unet
 from marrowmap.training.config import OptimiserSettings, TrainSettings
 from marrowmap.training.losses import IGNORED, segmentation_loss
 from marrowmap.training.metrics import PatchCounts, count_patch
@@ -39,15 +40,20 @@ class MarrowModule(lightning.LightningModule):
         device = self.settings.device
         return device == "cuda" or (device == "auto" and torch.cuda.is_available())
 
+    def _laid_out(self, image: torch.Tensor) -> torch.Tensor:
+        if self._is_on_cuda():
+            return image
+        return image.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return logits, as the network does."""
         return self.network(image)
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch of patches."""
-        logits, coarse = self.network.with_coarse(batch["image"])
+        cells, coarse = self.network.cells_and_coarse(self._laid_out(batch["image"]))
         parts = segmentation_loss(
-            logits,
+            cells,
             batch["lesion"],
             batch["regions"],
             self.settings.loss,
@@ -70,8 +76,9 @@ class MarrowModule(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Count what was found in fixed patches, with the averaged weights."""
-        logits = self(batch["image"])
-        parts = segmentation_loss(logits, batch["lesion"], batch["regions"], self.settings.loss)
+        cells, _ = self.network.cells_and_coarse(self._laid_out(batch["image"]))
+        parts = segmentation_loss(cells, batch["lesion"], batch["regions"], self.settings.loss)
+        logits = pixelshuffle(cells, spatial_dims=3, scale_factor=STEM_STRIDE)
         self._losses.append(float(parts.total))
         lesion = (logits[:, LESION_CHANNEL] > 0).cpu().numpy()
         regions = logits[:, REGION_CHANNEL_SLICE].argmax(dim=1).cpu().numpy()

@@ -34,13 +34,14 @@ def test_coarse_regions_come_from_three_levels_and_reach_the_answer() -> None:
     torch.manual_seed(0)
     network = build_unet(UNetSettings(features=(8, 16, 16, 16))).eval()
     with torch.no_grad():
-        before, coarse = network.with_coarse(torch.rand(1, 5, 16, 16, 32))
+        image = torch.rand(1, 5, 16, 16, 32)
+        before, (_, coarse) = network(image), network.cells_and_coarse(image)
         assert [tuple(c.shape[1:]) for c in coarse] == [(9, 8, 8, 16), (9, 4, 4, 8), (9, 2, 2, 4)]
         head = network.coarse_heads[2]
         assert isinstance(head, torch.nn.Conv3d)
         assert head.bias is not None
         head.bias[4] += 3.0
-        after = network(torch.rand(1, 5, 16, 16, 32))
+        after = network(image)
     assert float((after - before)[:, 1 + 4].mean()) == pytest.approx(3.0, abs=0.5)
 
 

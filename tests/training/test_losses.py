@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from monai.networks.utils import pixelshuffle
 
 from marrowmap.training.config import LossSettings
-from marrowmap.training.losses import LossParts, dice_weight, segmentation_loss
+from marrowmap.training.losses import LossParts, as_cells, dice_weight, segmentation_loss
 
 
 def truth() -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,7 +23,7 @@ def logits_of(lesion: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
 
 
 def loss_of(logits: torch.Tensor, lesion: torch.Tensor, regions: torch.Tensor) -> LossParts:
-    return segmentation_loss(logits, lesion, regions, LossSettings())
+    return segmentation_loss(as_cells(logits), lesion, regions, LossSettings())
 
 
 def test_a_right_answer_costs_nothing() -> None:
@@ -89,10 +90,10 @@ def coarse_answer(regions: torch.Tensor, cell: int) -> torch.Tensor:
 
 def test_coarse_answers_are_held_to_what_lies_in_their_cells() -> None:
     lesion, regions = truth()
-    logits = logits_of(lesion, regions)
+    cells = as_cells(logits_of(lesion, regions))
     right = [coarse_answer(regions, 2), coarse_answer(regions, 4)]
     wrong = [coarse_answer(regions, 2), coarse_answer(torch.where(regions == 3, 4, 0), 4)]
-    good, bad = (segmentation_loss(logits, lesion, regions, LossSettings(), coarse=c) for c in (right, wrong))
+    good, bad = (segmentation_loss(cells, lesion, regions, LossSettings(), coarse=c) for c in (right, wrong))
     assert float(good.coarse_entropy) < 1e-3
     # Only the second level is wrong; it weighs a quarter, and logits 40 apart cost 40.
     assert 5.0 < float(bad.coarse_entropy) <= 10.0
@@ -112,10 +113,17 @@ def test_an_empty_batch_gives_finite_gradients() -> None:
     assert torch.isfinite(logits.grad).all()
 
 
+def test_cells_are_what_a_pixel_shuffle_puts_in_place() -> None:
+    volume = torch.rand(2, 3, 4, 6, 8)
+    assert torch.equal(pixelshuffle(as_cells(volume), spatial_dims=3, scale_factor=2), volume)
+
+
 def test_every_voxel_of_the_regions_is_compared_in_eight_steps() -> None:
     lesion, regions = truth()
     logits = torch.zeros(2, 10, 8, 8, 8, requires_grad=True)
     for phase in range(8):
-        segmentation_loss(logits, lesion, regions, LossSettings(), phase=phase).region_entropy.backward()
+        segmentation_loss(
+            as_cells(logits), lesion, regions, LossSettings(), phase=phase
+        ).region_entropy.backward()
     assert logits.grad is not None
     assert (logits.grad[:, 1:].abs().sum(dim=1) > 0).all()
