@@ -12,16 +12,16 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 
 from marrowmap.data.b_values import find_b_value, find_directionality
-from marrowmap.data.errors import StudyError
+from marrowmap.data.errors import MarrowmapError, StudyError
 from marrowmap.data.exam import ExamWarning, Sequence
 from marrowmap.data.headers import Header, Source, tolerant
 from marrowmap.data.safe_private import safe_private_of
@@ -147,18 +147,47 @@ def _write_all(plans: list[tuple[Header, _Plan]], folder: Path, left_out: dict[s
     names: list[Path] = []
     counts: dict[int, int] = defaultdict(int)
     for header, plan in plans:
-        dataset = _whole(header.source)
-        if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
+        dataset = _stripped(header.source, plan, actions)
+        if dataset is None:
             left_out["images with burned-in text"] += 1
             continue
-        _strip(dataset, plan, actions)
         counts[plan.series] += 1
         name = Path(f"series_{plan.series:03d}") / f"{counts[plan.series]:05d}.dcm"
         (folder / name).parent.mkdir(exist_ok=True)
-        with tolerant():
+        with tolerant(), _one_line("write"):
             dataset.save_as(folder / name, enforce_file_format=True)
         names.append(name)
     return names
+
+
+@contextmanager
+def _one_line(doing: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises into one line: pydicom converts values late, and raises anything.
+
+    Raises:
+        StudyError: If the file cannot be read or written whole.
+    """
+    try:
+        yield
+    except MarrowmapError:
+        raise
+    except Exception as error:
+        text = f"cannot {doing} a file whole ({type(error).__name__}); copy the study again"
+        raise StudyError(text) from error
+
+
+def _stripped(source: Source, plan: _Plan, actions: Actions) -> Dataset | None:
+    """Return a file without its person, None where text is burned into its pixels.
+
+    Raises:
+        StudyError: If it cannot be read whole.
+    """
+    with _one_line("read"):
+        dataset = _whole(source)
+        if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
+            return None
+        _strip(dataset, plan, actions)
+    return dataset
 
 
 def _profile_actions() -> Actions:
@@ -172,16 +201,11 @@ def _whole(source: Source) -> Dataset:
     """Return a whole file.
 
     Raises:
-        StudyError: If it cannot be read.
+        StudyError: If its pixels are cut short; whatever pydicom raises comes through.
     """
-    try:
-        with tolerant(), source.open() as stream:
-            dataset = pydicom.dcmread(stream)
-            dataset.decode()
-    except (InvalidDicomError, OSError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise StudyError(
-            f"cannot read a file whole ({type(error).__name__}); copy the study again"
-        ) from error
+    with tolerant(), source.open() as stream:
+        dataset = pydicom.dcmread(stream)
+        dataset.decode()
     if dataset.file_meta.TransferSyntaxUID.is_compressed or "PixelData" not in dataset:
         return dataset
     voxels = (

@@ -105,6 +105,7 @@ class StudyInfo:
         field_strength_t: Tesla, or None.
         patient_sex: "M", "F" or None.
         patient_age_years: Age, or None.
+        stature_m: Height of the person, or None.
     """
 
     study_instance_uid: str = ""
@@ -115,6 +116,7 @@ class StudyInfo:
     field_strength_t: float | None = None
     patient_sex: str | None = None
     patient_age_years: float | None = None
+    stature_m: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,15 +32,15 @@ MAXIMUM_ZIP_BYTES = 20 * 1024**3
 
 _KEYWORDS = """
 SpecificCharacterSet ImageType SOPClassUID SOPInstanceUID StudyDate Modality Manufacturer SeriesDescription
-ProtocolName ComplexImageComponent PatientID PatientSex PatientBirthDate PatientAge ContrastBolusAgent
-ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName SliceThickness
+ProtocolName ComplexImageComponent PatientID PatientSex PatientBirthDate PatientAge PatientSize
+ContrastBolusAgent ScanningSequence SequenceVariant ScanOptions MRAcquisitionType SequenceName SliceThickness
 SpacingBetweenSlices RepetitionTime EchoTime InversionTime MagneticFieldStrength FlipAngle DiffusionBValue
 DiffusionDirectionality AcquisitionNumber InstanceNumber TemporalPositionIdentifier StudyInstanceUID
 SeriesInstanceUID SeriesNumber FrameOfReferenceUID ImagePositionPatient ImageOrientationPatient
 SamplesPerPixel PhotometricInterpretation NumberOfFrames Rows Columns PixelSpacing BitsAllocated BitsStored
 PixelRepresentation RescaleIntercept RescaleSlope SharedFunctionalGroupsSequence
 PerFrameFunctionalGroupsSequence EchoPulseSequence EchoPlanarPulseSequence AcquisitionContrast ImageComments
-BodyPartExamined
+BodyPartExamined RealWorldValueMappingSequence
 """
 
 #: Private elements by group: their last two digits, looked for in every block that a creator may hold.

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from marrowmap.data.b_values import find_b_value, find_directionality
 from marrowmap.data.headers import Header
+from marrowmap.data.real_world import rescale_of
 from marrowmap.data.slice import Slice, component_of, scale_slope
 from marrowmap.data.tags import number, numbers, positive, private, tokens_of, whole
 
@@ -33,6 +34,7 @@ def enhanced_slices(header: Header) -> Iterator[Slice]:
         values = groups.item("PixelValueTransformationSequence")
         content = groups.item("FrameContentSequence")
         echo = groups.item("MREchoSequence")
+        slope, intercept = rescale_of(values, groups.items("RealWorldValueMappingSequence"))
         yield Slice(
             header=header,
             frame=index,
@@ -43,8 +45,8 @@ def enhanced_slices(header: Header) -> Iterator[Slice]:
             pixel_spacing=numbers(measures, "PixelSpacing", 2),
             thickness_mm=number(measures, "SpacingBetweenSlices", 0.0)
             or number(measures, "SliceThickness", 0.0),
-            slope=number(values, "RescaleSlope", 1.0),
-            intercept=number(values, "RescaleIntercept", 0.0),
+            slope=slope,
+            intercept=intercept,
             scale_slope=_enhanced_scale_slope(own),
             echo_time_ms=number(echo, "EffectiveEchoTime", 0.0),
             image_type=tokens,

@@ -11,6 +11,7 @@ from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values
 from marrowmap.data.exam import ExamWarning, Sequence, StudyInfo, Volume
 from marrowmap.data.image_quality import image_warnings
 from marrowmap.data.placement import share_grid
+from marrowmap.data.silhouette import coverage_warnings, silhouette_of
 
 #: From vertex to mid-thigh a small adult measures about 1,000 mm; less is not the whole body.
 WHOLE_BODY_MM = 900.0
@@ -35,10 +36,11 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
     return [
         *_missing(volumes),
         *_coverage(volumes),
+        *_ends(volumes, study.stature_m),
         *_thick_slices(volumes),
         *_person(study),
         *_signal(volumes),
-        *image_warnings(volumes),
+        *image_warnings(volumes, study.stature_m),
     ]
 
 
@@ -151,6 +153,14 @@ def _coverage(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
             text = f"{sequence} covers {100 * part:.0f} % of the length that diffusion covers"
             warnings.append(ExamWarning(code=f"partial_{sequence}", text=text))
     return warnings
+
+
+def _ends(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> list[ExamWarning]:
+    """Return warnings where diffusion shows no whole head, or ends above mid-thigh."""
+    diffusion = volumes.get(Sequence.DWI_LOW) or volumes.get(Sequence.DWI_HIGH)
+    if diffusion is None or min(diffusion.shape) < 3:
+        return []
+    return coverage_warnings(silhouette_of(diffusion, stature_m))
 
 
 def _thick_slices(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:

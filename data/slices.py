@@ -11,8 +11,9 @@ from marrowmap.data.errors import StudyError
 from marrowmap.data.headers import Header
 from marrowmap.data.mosaics import siemens_mosaic, uih_mosaic
 from marrowmap.data.multiframe import enhanced_slices
+from marrowmap.data.real_world import rescale_of
 from marrowmap.data.slice import Slice, common_tags, order_of, scale_slope
-from marrowmap.data.tags import number, numbers, positive, tokens_of, whole
+from marrowmap.data.tags import numbers, positive, tokens_of, whole
 
 __all__ = ["Prototypes", "Slice", "slices_of"]
 
@@ -62,6 +63,7 @@ def slices_of(header: Header, prototypes: Prototypes | None = None) -> list[Slic
 def _classic(header: Header) -> Slice:
     """Return the slice of a single-frame file."""
     dataset = header.dataset
+    slope, intercept = rescale_of(dataset, dataset.get("RealWorldValueMappingSequence") or ())
     return Slice(
         header=header,
         rows=positive(dataset, "Rows"),
@@ -69,8 +71,8 @@ def _classic(header: Header) -> Slice:
         orientation=numbers(dataset, "ImageOrientationPatient", 6),
         position=numbers(dataset, "ImagePositionPatient", 3),
         pixel_spacing=numbers(dataset, "PixelSpacing", 2),
-        slope=number(dataset, "RescaleSlope", 1.0),
-        intercept=number(dataset, "RescaleIntercept", 0.0),
+        slope=slope,
+        intercept=intercept,
         scale_slope=scale_slope(dataset) if _is_philips(dataset) else None,
         b_value=find_b_value(dataset),
         direction=find_directionality(dataset),

@@ -137,6 +137,7 @@ def _study_info(dataset: Dataset) -> StudyInfo:
         field_strength_t=_tesla(strength),
         patient_sex=sex if sex in ("M", "F") else None,
         patient_age_years=_age_years(dataset),
+        stature_m=_stature_m(dataset.get("PatientSize")),
     )
 
 
@@ -147,6 +148,16 @@ def _tesla(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if 0 < number < 20 else number / 1000 if number < 10_000 else number / 10_000
+
+
+def _stature_m(value: Any) -> float | None:
+    """Return a person's height in m, None for what nobody measures; some write cm."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    number = number / 100 if number > 3 else number
+    return number if 0.4 <= number <= 2.5 else None
 
 
 def _age_years(dataset: Dataset) -> float | None:

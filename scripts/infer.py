@@ -11,11 +11,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from marrowmap.data.selection import Choices
 from marrowmap.inference.findings_json import to_json
 from marrowmap.inference.pipeline import InferSettings, infer, plan
-
-SERIES_OPTIONS = {"t1": "T1", "stir": "STIR", "dwi": "diffusion", "adc": "ADC"}
+from marrowmap.scripts.study_options import add_study_options, chosen_series
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,17 +53,15 @@ def summary(report: dict[str, Any], out: Path) -> str:
 def _settings(made: Namespace) -> InferSettings:
     """Return the settings that the options name."""
     names = {item.name for item in fields(InferSettings)} - {"series"}
-    series = Choices(**{name: tuple(made[f"{name}_series"]) for name in SERIES_OPTIONS})
-    return InferSettings(series=series, **{name: made[name] for name in names})
+    return InferSettings(series=chosen_series(made), **{name: made[name] for name in names})
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="marrowmap infer", description="Lesions, burden and stage of a study.")
     parser.add_argument("study", type=Path, help="DICOM folder, zip, or folder of NIfTI named by sequence.")
     parser.add_argument("out", type=Path, help="Folder for the report and maps; whole or not at all.")
-    parser.add_class_arguments(InferSettings, skip={"series"})
-    for name, words in SERIES_OPTIONS.items():
-        parser.add_argument(f"--{name}-series", type=int, nargs="+", default=[], help=f"Series for {words}.")
+    parser.add_class_arguments(InferSettings, skip={"series", "study_uid"})
+    add_study_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="Print what would be done; write nothing.")
     parser.add_argument("--json", action="store_true", help="Print the whole report as JSON.")
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")

@@ -11,17 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from marrowmap.data.errors import MarrowmapError, SettingsError, StudyError
 from marrowmap.data.read import Inspection, SeriesDescription, StudyDescription, inspect_study
-from marrowmap.data.selection import Choices
-
-_SERIES_OPTIONS = {
-    "t1": "T1",
-    "stir": "STIR",
-    "dwi": "diffusion",
-    "adc": "ADC",
-    "t2": "T2",
-    "contrast": "T1 after contrast",
-    "dixon": "Dixon",
-}
+from marrowmap.scripts.study_options import add_study_options, chosen_series
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,12 +25,11 @@ def main(arguments: list[str] | None = None) -> int:
         study cannot be read or written.
     """
     options = _parser().parse_args(arguments)
-    study, study_uid = Path(options.study), options.study_uid or ""
+    study, study_uid = Path(options.study), options.study_uid
     try:
         if options.deidentify:
             return _deidentify(study, Path(options.deidentify), study_uid, as_json=options.json)
-        choices = Choices(**{name: tuple(options[f"{name}_series"]) for name in _SERIES_OPTIONS})
-        found = inspect_study(study, choices, study_uid)
+        found = inspect_study(study, chosen_series(options), study_uid)
         written = _write_nifti(found, options)
     except SettingsError as error:
         print(f"marrowmap read: {error}", file=sys.stderr)
@@ -74,16 +63,7 @@ def _parser() -> ArgumentParser:
         default=None,
         help="write the study here without what identifies the person; geometry and b-values are kept",
     )
-    parser.add_argument(
-        "--study-uid",
-        type=str | None,
-        default=None,
-        help="which study (or NIfTI case), where there are several",
-    )
-    for name, words in _SERIES_OPTIONS.items():
-        parser.add_argument(
-            f"--{name}-series", type=int, nargs="+", default=[], help=f"series numbers to take for {words}"
-        )
+    add_study_options(parser)
     return parser
 
 

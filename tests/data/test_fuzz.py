@@ -19,7 +19,9 @@ from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
+from marrowmap.data.deidentify import deidentify_study
 from marrowmap.data.errors import MarrowmapError
+from marrowmap.data.nifti_layouts import write_exam
 from marrowmap.data.read import describe_study, read_exam
 
 _ROOT = "1.2.826.0.1.3680043.8.498.78"
@@ -87,6 +89,27 @@ def outcome(files: list[bytes], folder: Path) -> str:
     assert "\n" not in str(refusal)
     assert sorted(folder.iterdir()) == before
     return type(refusal).__name__ if refusal else "read"
+
+
+def written_outcome(files: list[bytes], folder: Path) -> str:
+    """De-identify a study of these files and write it as NIfTI; nothing appears but what was asked for."""
+    archive = folder / "study.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        for number, data in enumerate(files):
+            target.writestr(f"{number:03d}", data)
+    done, refusals = [], []
+    for name, write in (
+        ("deidentified", lambda out: deidentify_study(archive, out)),
+        ("bids", lambda out: write_exam(read_exam(archive), out, "bids")),
+    ):
+        try:
+            write(folder / name)
+            done.append(name)
+        except MarrowmapError as error:
+            refusals.append(str(error))
+    assert not any("\n" in refusal for refusal in refusals)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*done, "study.zip"])
+    return ", ".join(done)
 
 
 @st.composite
@@ -181,3 +204,15 @@ def test_absurd_headers_bring_nothing_but_our_own_errors(
     files: list[bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outcome(files, tmp_path_factory.mktemp("fuzz"))
+
+
+def test_the_study_as_it_is_can_be_written(tmp_path: Path) -> None:
+    assert written_outcome(STUDY, tmp_path) == "deidentified, bids"
+
+
+@_FEW
+@given(files=st.one_of(damaged_studies(), absurd_studies()))
+def test_what_is_written_of_damaged_studies_is_whole_or_not_there(
+    files: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    written_outcome(files, tmp_path_factory.mktemp("fuzz"))

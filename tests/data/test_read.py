@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from marrowmap.data.errors import NoStudyError, SequenceMissingError, SettingsError, StudyError
 from marrowmap.data.exam import Sequence
@@ -85,6 +86,24 @@ def test_two_stations_a_sequence_become_one_volume(write_series: WriteSeries, tm
     assert exam.study.stations[Sequence.DWI_HIGH] == 2
     assert not exam[Sequence.ADC].is_computed
     assert exam[Sequence.ADC].array.max() == pytest.approx(1200)
+
+
+@pytest.mark.parametrize(("code", "slope"), [("mm2/s", 1e-6), ("um2/s", 1.0), ("10-3.mm2/s", 1e-3)])
+def test_an_adc_map_that_names_its_unit_is_taken_at_its_word(
+    write_series: WriteSeries, tmp_path: Path, code: str, slope: float
+) -> None:
+    write_minimum(write_series)
+    units = Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = code, "UCUM", code
+    mapping = Dataset()
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = slope, 0.0
+    mapping.MeasurementUnitsCodeSequence = [units]
+    # The rescale alone would give 120 um2/s.
+    tags = ADC | {"RescaleSlope": "0.1", "RescaleIntercept": "0", "RealWorldValueMappingSequence": [mapping]}
+    write_series(3, flat(1200), b_private=900, **tags)
+    adc = read_exam(tmp_path / "study")[Sequence.ADC]
+    assert not adc.is_computed
+    assert adc.array.max() == pytest.approx(1200)
 
 
 def test_a_composed_series_goes_before_its_stations(write_series: WriteSeries, tmp_path: Path) -> None:
