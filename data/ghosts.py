@@ -22,7 +22,9 @@ GHOST = 0.01
 #: Parts of the field of view by which ghosts are moved: half of it for echo-planar readouts, less by motion.
 _PARTS = (2, 3, 4, 5, 6, 7, 8)
 #: Fewer voxels of air than this, inside and outside the copy, measure nothing.
-_LEAST_VOXELS = 500
+_LEAST_VOXELS = 200
+#: Ghosts are as large as the body: voxels of this size are enough (mm).
+_SPACING_MM = 9.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +48,17 @@ def ghost_in(volume: Volume) -> Ghost | None:
     Args:
         volume: Any image with signal in arbitrary units, near the body's axes.
     """
-    grid = coarse_volume(volume)
+    grid = coarse_volume(volume, _SPACING_MM)
     median = body_median(grid.array)
     if median == 0.0:
         return None
     body = filled_body(grid.array, grid)
     bright = grid.array > 0.15 * median
-    air = (grid.array > 0) & ~_grown(bright, 1) & ~_grown(body, 2)
+    air = ((grid.array > 0) & ~_grown(bright, 1) & ~_grown(body, 2)).astype(np.float32)
+    signal, copy = air * grid.array, body.astype(np.float32)
     ghosts = []
     for axis, voxels in _shifts(body.shape, axis_nearest(grid, 2)):
-        excess = _excess(grid.array, np.roll(body, voxels, axis=axis) & air, air)
+        excess = _excess(signal, air, np.roll(copy, voxels, axis=axis))
         if excess is not None:
             step_mm = abs(voxels) * grid.spacing_mm[axis]
             ghosts.append(Ghost(share=excess / median, axis=axis, shift_mm=step_mm))
@@ -87,9 +90,17 @@ def _shifts(shape: tuple[int, ...], along_body: int) -> Iterator[tuple[int, int]
             yield from ((axis, voxels),) if part == 2 else ((axis, voxels), (axis, -voxels))
 
 
-def _excess(array: Array3D, inside: npt.NDArray[np.bool_], air: npt.NDArray[np.bool_]) -> float | None:
-    """Return by how much air inside a copy is brighter than air outside it."""
-    outside = air & ~inside
-    if min(int(inside.sum()), int(outside.sum())) < _LEAST_VOXELS:
+def _excess(signal: Array3D, air: Array3D, copy: Array3D) -> float | None:
+    """Return by how much air inside a copy is brighter than air outside it.
+
+    Args:
+        signal: Signal of air, 0 elsewhere.
+        air: 1 in air, 0 elsewhere.
+        copy: 1 inside the copy, 0 elsewhere.
+    """
+    inside, total = float(np.vdot(air, copy)), float(air.sum(dtype=np.float64))
+    outside = total - inside
+    if min(inside, outside) < _LEAST_VOXELS:
         return None
-    return float(array[inside].mean() - array[outside].mean())
+    brightness = float(np.vdot(signal, copy))
+    return brightness / inside - (float(signal.sum(dtype=np.float64)) - brightness) / outside

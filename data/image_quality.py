@@ -26,6 +26,8 @@ DARK_SLICE = 0.7
 #: Slices with less than this part of the brightest slice's mean signal show too little body to compare.
 _SLICE_WITH_BODY = 0.25
 _STRIDE = 3
+#: Images of the acquisition that the in-phase image shows as well: one look for ghosts is enough.
+_SAME_ACQUISITION = (Sequence.DIXON_OUT, Sequence.DIXON_FAT, Sequence.DIXON_WATER)
 
 
 def image_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None = None) -> list[ExamWarning]:
@@ -43,7 +45,7 @@ def image_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None =
         warnings += none or [
             *_low_signal(sequence, volume),
             *_dark_slices(sequence, volume),
-            *ghost_warning(sequence, volume),
+            *(ghost_warning(sequence, volume) if sequence not in _SAME_ACQUISITION else ()),
         ]
     return [*warnings, *metal_warnings(volumes, stature_m)]
 

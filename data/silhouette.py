@@ -86,9 +86,9 @@ def coverage_warnings(silhouette: Silhouette) -> list[ExamWarning]:
     return found
 
 
-def coarse_volume(volume: Volume) -> Volume:
-    """Return every n-th voxel, so that the spacing is about 6 mm."""
-    steps = [max(round(COARSE_MM / s), 1) for s in volume.spacing_mm]
+def coarse_volume(volume: Volume, spacing_mm: float = COARSE_MM) -> Volume:
+    """Return every n-th voxel, so that the spacing is about so large."""
+    steps = [max(round(spacing_mm / s), 1) for s in volume.spacing_mm]
     affine = volume.affine_ras_mm.copy()
     affine[:3, :3] *= steps
     array = np.ascontiguousarray(volume.array[:: steps[0], :: steps[1], :: steps[2]])
