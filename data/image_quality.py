@@ -30,12 +30,15 @@ _STRIDE = 3
 _SAME_ACQUISITION = (Sequence.DIXON_OUT, Sequence.DIXON_FAT, Sequence.DIXON_WATER)
 
 
-def image_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None = None) -> list[ExamWarning]:
+def image_warnings(
+    volumes: Mapping[Sequence, Volume], stature_m: float | None = None, *, has_crown: bool = True
+) -> list[ExamWarning]:
     """Return what is wrong with the images, empty when nothing is to be said.
 
     Args:
         volumes: The composed volumes by sequence.
         stature_m: Height of the person where it is known.
+        has_crown: Whether the exam begins at the crown.
     """
     warnings: list[ExamWarning] = []
     for sequence, volume in volumes.items():
@@ -47,7 +50,7 @@ def image_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None =
             *_dark_slices(sequence, volume),
             *(ghost_warning(sequence, volume) if sequence not in _SAME_ACQUISITION else ()),
         ]
-    return [*warnings, *metal_warnings(volumes, stature_m)]
+    return [*warnings, *metal_warnings(volumes, stature_m, has_crown=has_crown)]
 
 
 def _no_image(sequence: Sequence, volume: Volume) -> list[ExamWarning]:

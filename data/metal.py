@@ -14,7 +14,7 @@ from scipy import ndimage
 from marrowmap.data.components import find_components
 from marrowmap.data.exam import ExamWarning, Sequence, Volume
 from marrowmap.data.placement import resampled_like
-from marrowmap.data.silhouette import USUAL_STATURE_M, body_median, coarse_volume, filled_body, silhouette_of
+from marrowmap.data.silhouette import USUAL_STATURE_M, body_median, coarse_volume, filled_body
 
 #: Signal below this part of the body's median counts as none, in every sequence.
 _VOID = 0.08
@@ -29,12 +29,15 @@ _HIP_BELOW_CROWN, _HIP_BESIDE_MM, _FRONT = (0.48, 0.62), (50.0, 150.0), 0.15
 Mask = npt.NDArray[np.bool_]
 
 
-def metal_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None = None) -> list[ExamWarning]:
+def metal_warnings(
+    volumes: Mapping[Sequence, Volume], stature_m: float | None = None, *, has_crown: bool = True
+) -> list[ExamWarning]:
     """Return a warning for voids at the lumbar spine or the hips that no sequence fills: metal.
 
     Args:
         volumes: The composed volumes by sequence.
-        stature_m: Height of the person where it is known; the hips are looked for only below a whole head.
+        stature_m: Height of the person where it is known.
+        has_crown: Whether the exam begins at the crown; without it nobody knows where the hips are.
     """
     diffusion = volumes.get(Sequence.DWI_LOW) or volumes.get(Sequence.DWI_HIGH)
     others = [s for s in (Sequence.T1, Sequence.DIXON_IN, Sequence.STIR, Sequence.T2) if s in volumes]
@@ -49,7 +52,7 @@ def metal_warnings(volumes: Mapping[Sequence, Volume], stature_m: float | None =
         return []
     places = _Places(body, coarse)
     zones = {"lumbar spine": places.lumbar_spine()}
-    if silhouette_of(volumes[others[0]], stature_m).head == "complete":
+    if has_crown:
         zones["hips"] = places.hips(stature_m or USUAL_STATURE_M)
     sizes = {"lumbar spine": _VOID_ML, "hips": _HIP_VOID_ML}
     return [

@@ -11,7 +11,7 @@ from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values
 from marrowmap.data.exam import ExamWarning, Sequence, StudyInfo, Volume
 from marrowmap.data.image_quality import image_warnings
 from marrowmap.data.placement import share_grid
-from marrowmap.data.silhouette import coverage_warnings, silhouette_of
+from marrowmap.data.silhouette import Silhouette, coverage_warnings, silhouette_of
 
 #: From vertex to mid-thigh a small adult measures about 1,000 mm; less is not the whole body.
 WHOLE_BODY_MM = 900.0
@@ -33,14 +33,16 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
     Returns:
         Coded warnings, empty when nothing is to be said.
     """
+    silhouette = _diffusion_silhouette(volumes, study.stature_m)
+    has_crown = silhouette is not None and silhouette.head == "complete"
     return [
         *_missing(volumes),
         *_coverage(volumes),
-        *_ends(volumes, study.stature_m),
+        *(coverage_warnings(silhouette) if silhouette is not None else ()),
         *_thick_slices(volumes),
         *_person(study),
         *_signal(volumes),
-        *image_warnings(volumes, study.stature_m),
+        *image_warnings(volumes, study.stature_m, has_crown=has_crown),
     ]
 
 
@@ -155,12 +157,12 @@ def _coverage(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     return warnings
 
 
-def _ends(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> list[ExamWarning]:
-    """Return warnings where diffusion shows no whole head, or ends above mid-thigh."""
+def _diffusion_silhouette(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> Silhouette | None:
+    """Return the body's outline on diffusion, which lesions are found on; None without diffusion."""
     diffusion = volumes.get(Sequence.DWI_LOW) or volumes.get(Sequence.DWI_HIGH)
     if diffusion is None or min(diffusion.shape) < 3:
-        return []
-    return coverage_warnings(silhouette_of(diffusion, stature_m))
+        return None
+    return silhouette_of(diffusion, stature_m)
 
 
 def _thick_slices(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
