@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ _MOST_ENDS = 5
 _MOST_LOSSES = 12
 #: Looks for results, and for exams that take too long, so often (s).
 _LOOK_S = 1.0
+#: A head of a cluster that takes longer to answer is none (s).
+_ANSWER_S = 10.0
 
 
 class Pool(Protocol):
@@ -218,6 +221,7 @@ def _start_ray(settings: CohortSettings) -> Any:
     import ray.exceptions
 
     common: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    _require_answer(settings.ray)
     try:
         if settings.ray:
             ray.init(address=settings.ray, **common)
@@ -228,6 +232,24 @@ def _start_ray(settings: CohortSettings) -> Any:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CohortError(f"cannot use Ray at {settings.ray or 'this machine'}: {first}") from None
     return ray
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes.
+
+    Raises:
+        CohortError: If it does not answer.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        reason = error.strerror or "no answer"
+        raise CohortError(
+            f"cannot use Ray at {address}: {reason}; start it with: ray start --head --port {port}"
+        ) from None
 
 
 def open_pool(plan: WorkPlan, open_analysis: OpenAnalysis, settings: CohortSettings) -> Pool:

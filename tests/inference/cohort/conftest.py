@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,8 +14,7 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="cohorts need the extra [cohort]")
 
-from marrowmap.inference.cohort.ledger import Ledger
-from marrowmap.inference.cohort.run import run_cohort, run_of
+from marrowmap.inference.cohort.run import run_cohort
 from marrowmap.inference.cohort.settings import CohortSettings
 
 PROGRAM = Path(__file__).parent / "stand_in.py"
@@ -78,9 +77,3 @@ def rows(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     return read
-
-
-@pytest.fixture
-def ledger(stand_in: ModuleType, tmp_path: Path) -> Iterator[Ledger]:
-    """The ledger of `run`."""
-    yield Ledger(tmp_path / "out", run_of(CohortSettings(), stand_in.MODEL))

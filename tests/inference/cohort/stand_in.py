@@ -1,6 +1,6 @@
 """A cohort whose analysis is a stand-in: quick, and its findings follow from the study's one file.
 
-Run as a program it is the driver that the tests kill: `stand_in.py STUDIES OUT WORKERS SECONDS`.
+Run as a program it is the driver that the tests kill: `stand_in.py STUDIES OUT WORKERS SECONDS [ATTEMPTS]`.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def make_report(lesions: int, clinical: dict[str, Any] | None = None) -> dict[st
     }
 
 
-def main(studies: str, out: str, workers: str, seconds: str) -> None:
-    settings = CohortSettings(workers=int(workers), attempts=50)
+def main(studies: str, out: str, workers: str, seconds: str, attempts: str = "50") -> None:
+    settings = CohortSettings(workers=int(workers), attempts=int(attempts))
     opened = partial(StandIn, float(seconds))
     print(json.dumps(run_cohort(studies, Path(out), settings, open_analysis=opened, model=MODEL)))
 
