@@ -228,7 +228,7 @@ def _start_ray(settings: CohortSettings) -> Any:
         else:
             cpus = max(1, round((settings.workers or 1) * settings.cpus_per_worker))
             ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=100_000_000, **common)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises plain exceptions when it cannot start
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CohortError(f"cannot use Ray at {settings.ray or 'this machine'}: {first}") from None
     return ray
