@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -45,15 +46,10 @@ def shares(counts: Mapping[str, int]) -> str:
     return f'{svg}<p class="legend">{" ".join(legend)}</p>'
 
 
-def binned(values: Sequence[float], edges: Sequence[float], unit: str = "") -> dict[str, int]:
+def binned(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     """Return how many values lie in `[edge, next edge)`, the last bin open to the right."""
-    counts: dict[str, int] = {}
-    for number, edge in enumerate(edges):
-        after = edges[number + 1] if number + 1 < len(edges) else None
-        inside = sum(edge <= value and (after is None or value < after) for value in values)
-        name = f"{edge:g} and more" if after is None else f"{edge:g} to under {after:g}"
-        counts[f"{name} {unit}".strip()] = inside
-    return counts
+    ends = [*edges[1:], math.inf]
+    return [sum(edge <= value < end for value in values) for edge, end in zip(edges, ends, strict=True)]
 
 
 def _told(counts: Mapping[str, int]) -> str:

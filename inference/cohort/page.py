@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 PAGE_FILE = "cohort.html"
-_VOLUMES_ML = (0.0, 0.001, 1.0, 10.0, 100.0, 500.0)
+#: Bins by their lower end (ml).
+_VOLUMES = {
+    "none": 0.0, "under 1 ml": 1e-9, "1 to 10 ml": 1.0, "10 to 100 ml": 10.0, "100 to 500 ml": 100.0,
+    "500 ml and more": 500.0,
+}  # fmt: skip
 #: The limits of Durie and Salmon PLUS: up to 4, 5 to 20, more.
-_FOCAL = (0.0, 1.0, 2.0, 5.0, 21.0)
+_FOCAL = {"none": 0, "1": 1, "2 to 4": 2, "5 to 20": 5, "more than 20": 21}
 _STAGES = ("read_seconds", "prepare_seconds", "network_seconds", "describe_seconds", "write_seconds")
 _LOOK_AT = 5
 _MOST_REASONS = 20
@@ -130,8 +134,8 @@ def render(tally: _Tally, model: str, notes: Sequence[str], *, are_outputs_kept:
         total=sum(tally.states.values()),
         model=model,
         notes=notes,
-        volumes=bars(binned(numbers["tumour_volume_ml"], _VOLUMES_ML, "ml")),
-        focal=bars(_focal_words(numbers["lesions_focal_5mm"])),
+        volumes=_named_bars(_VOLUMES, numbers["tumour_volume_ml"]),
+        focal=_named_bars(_FOCAL, numbers["lesions_focal_5mm"]),
         patterns=bars(dict(tally.patterns.most_common())),
         rules={key: shares(dict(sorted(values.items()))) for key, values in tally.rules.items()},
         responses=bars(dict(sorted(tally.responses.items()))),
@@ -149,9 +153,9 @@ def render(tally: _Tally, model: str, notes: Sequence[str], *, are_outputs_kept:
     )
 
 
-def _focal_words(counts: Sequence[float]) -> dict[str, int]:
-    words = ("none", "1", "2 to 4", "5 to 20", "more than 20")
-    return dict(zip(words, binned(counts, _FOCAL).values(), strict=True))
+def _named_bars(bins: Mapping[str, float], values: Sequence[float]) -> str:
+    """Return bars of values by bins, which are named and begin where they say."""
+    return bars(dict(zip(bins, binned(values, list(bins.values())), strict=True)))
 
 
 def _costs(numbers: Mapping[str, list[float]]) -> list[tuple[str, str, str, str]]:

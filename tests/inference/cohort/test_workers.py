@@ -27,7 +27,7 @@ def test_two_workers_say_what_one_process_says_and_outlive_a_poison_exam(
     healthy = {f"exam{number:02d}": number % 5 for number in range(12)}
     where = studies(**healthy, refused={"refusal": "no"}, deadly={"kills": True})
     words = [sys.executable, str(PROGRAM), str(where), str(tmp_path / "out"), "2", "0.01", "2"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout)["by_state"] == {"done": 12, "failed": 1, "refused": 1}
     lost = [row for row in rows("exams") if row["state"] == "failed"]
