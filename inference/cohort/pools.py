@@ -178,7 +178,7 @@ class RayPool:
             outcome: Outcome = self._ray.get(reference)
         except errors.RayTaskError as error:
             raise error.cause from None
-        except (errors.RayActorError, errors.RaySystemError, errors.OutOfMemoryError) as error:
+        except errors.RayError as error:  # its process, its machine or its answer is gone
             logger.warning("a worker was lost (%s); its exam is taken again", type(error).__name__)
             return None
         return outcome
