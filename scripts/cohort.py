@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser.instantiate(options)
     settings = CohortSettings(**{item.name: getattr(made, item.name) for item in fields(CohortSettings)})
     say = (lambda words: None) if options.quiet else (lambda words: print(words, file=sys.stderr, flush=True))
-    found = run_cohort(options.studies, options.out, settings, say=say)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere if options.quiet else sys.stderr):
+        # Ray prints what it thinks of a lost worker; stdout is for the result line alone.
+        found = run_cohort(options.studies, options.out, settings, say=say)
     print(json.dumps(found) if options.json else summary(found, options.out))
     return 0
 

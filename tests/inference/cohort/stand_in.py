@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def make_report(lesions: int, clinical: dict[str, Any] | None = None) -> dict[st
 def main(studies: str, out: str, workers: str, seconds: str, attempts: str = "50") -> None:
     settings = CohortSettings(workers=int(workers), attempts=int(attempts))
     opened = partial(StandIn, float(seconds))
-    print(json.dumps(run_cohort(studies, Path(out), settings, open_analysis=opened, model=MODEL)))
+    with redirect_stdout(sys.stderr):  # as the command does: Ray prints what it thinks of a lost worker
+        found = run_cohort(studies, Path(out), settings, open_analysis=opened, model=MODEL)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
