@@ -13,6 +13,7 @@ MarrowmapError                 one clear line; the commands exit with code 3
 ├── BundleError                weights that do not fit or are damaged
 ├── EngineError                no engine can run these weights here
 ├── ReportFileError            a findings file that is not what it should be
+├── CohortError                a cohort that cannot start or go on
 └── NodeError                  the DICOM node cannot start or go on
     └── ArchiveError           an archive that does not answer or refuses
 ```
@@ -68,6 +69,10 @@ class EngineError(MarrowmapError):
 
 class ReportFileError(MarrowmapError):
     """A findings file that is missing, damaged or of another schema."""
+
+
+class CohortError(MarrowmapError):
+    """A cohort that cannot start or go on: its list, its folder, its key or its workers."""
 
 
 class NodeError(MarrowmapError):

@@ -16,6 +16,7 @@ from marrowmap.data.errors import MarrowmapError
 COMMANDS = {
     "demo": "simulate one exam, run the main job on it, print the findings",
     "infer": "the main job: a whole-body MRI study in; lesions, burden and stage out",
+    "cohort": "thousands of exams: tables, a page, on one machine or a cluster",
     "read": "what was recognised in a study, and why any series was left out",
     "stage": "the clinical rules alone, on a findings file",
     "compare": "match the lesions of two exams; response category",
@@ -40,6 +41,8 @@ EXTRAS = {
     "tensorboard": "train",
     "pynetdicom": "serve",
     "dicomweb_client": "serve",
+    "pyarrow": "cohort",
+    "ray": "cohort",
 }
 
 EXIT_DONE, EXIT_OPTIONS, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 2, 3, 130

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 from marrowmap.data.errors import NodeError
+from marrowmap.inference.folder_lock import lock
 from marrowmap.inference.node.analysis import Analysis, Inference
 from marrowmap.inference.node.archive import Archive
 from marrowmap.inference.node.config import NodeSettings
@@ -223,20 +223,8 @@ def lock_folder(folder: Path) -> IO[str]:
     except OSError as error:
         raise NodeError(f"cannot use the folder {folder}: {error.strerror}; name another") from None
     try:
-        _lock(stream)
+        lock(stream)
     except OSError:
         stream.close()
         raise NodeError(f"another node uses {folder}; stop it or name another folder") from None
     return stream
-
-
-def _lock(stream: IO[str]) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        stream.seek(0)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # Windows only
-    else:
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

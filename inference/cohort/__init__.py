@@ -1,0 +1,1 @@
+"""Thousands of exams: one pipeline, one row an exam, tables that a statistician can open."""
