@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 #: Findings, report and DICOM objects against bringing the exam to the grid: both walk the same voxels, so
 #: the share holds on faster and slower machines alike (measured, docs/speed.md).
 AFTER_NETWORK_SHARE = 4.0
+#: Programs, the network and the windows on their way, in MB (measured with one thread, docs/speed.md).
+OWN_MB = 350
 #: Loading programs and compiling the network, in s.
 START_S = 2.0
 
 
 def planned_memory_mb(exam: Exam, model_input: ModelInput) -> int:
-    """Return about how much memory `infer` needs: volumes, channels, sums of logits, 600 MB of its own."""
+    """Return about how much memory `infer` needs, in MB: volumes, channels, sums of logits, programs."""
     volumes = sum(volume.array.nbytes for volume in exam.volumes.values())
     voxels = int(np.prod(model_input.grid.shape))
-    # Ten summed logits and a weight, then probability, labels and ADC, each 4 bytes a voxel.
-    return round((volumes + model_input.array.nbytes + voxels * 4 * 14) / 1e6) + 600
+    # Ten summed logits and a weight, probability and regions: the sums reach only around the body, which
+    # leaves about 12 values of 4 bytes a voxel.
+    return round((volumes + model_input.array.nbytes + voxels * 4 * 12) / 1e6) + OWN_MB
 
 
 def planned_seconds(
