@@ -108,8 +108,12 @@ def resample_linear(array: npt.NDArray, affine_ras_mm: Affine, grid: Grid, *, fi
     array = array.transpose(source_axes)
     taps = [_taps_along(a, source_axes[a], to_source, grid.shape[a], array.shape[a]) for a in range(3)]
     # The axis that shrinks most goes first: all later work is on a smaller array.
+    result = array
     for axis in sorted(range(3), key=lambda a: grid.shape[a] / array.shape[a]):
-        array = apply_taps(array, taps[axis], axis)
+        if not taps[axis].is_identity(array.shape[axis]):
+            result = apply_taps(result, taps[axis], axis)
+    # Never the source itself: what is returned may be written to.
+    array = np.array(array, dtype=np.float32, order="C") if result is array else np.ascontiguousarray(result)
     if fill != 0.0:
         for axis in range(3):
             np.moveaxis(array, axis, 0)[~taps[axis].is_covered] = fill
@@ -144,6 +148,11 @@ def resample_nearest(labels: LabelArray, affine_ras_mm: Affine, grid: Grid) -> L
         index.append(nearest[inside])
     result[np.ix_(*covered)] = labels[np.ix_(*index)]
     return result
+
+
+def is_parallel(affine_ras_mm: Affine, grid: Grid) -> bool:
+    """Say whether an array's axes run along those of a grid, up to order and direction."""
+    return _parallel_axes(np.linalg.inv(affine_ras_mm) @ grid.affine_ras_mm, grid.shape) is not None
 
 
 def _parallel_axes(to_source: Affine, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from marrowmap.data.errors import ReportFileError
 from marrowmap.data.exam import Exam, Sequence
 from marrowmap.data.grid import Grid
+from marrowmap.data.header_bytes import header_bytes
 from marrowmap.data.headers import Source, tolerant
-from marrowmap.data.nifti import is_nifti_folder
-from marrowmap.data.selection import Choices, Part
+from marrowmap.data.selection import Part
 from marrowmap.data.slices import Slice
-from marrowmap.data.study import open_study
+from marrowmap.data.study import Study
 
 _log = logging.getLogger(__name__)
 
@@ -94,21 +93,18 @@ class SourceSeries:
         return (self.first,) if self.is_multiframe else tuple(d for s in self.stacks for d in s.datasets)
 
 
-def read_sources(path: Path, exam: Exam, choices: Choices, study_uid: str) -> tuple[SourceSeries, ...]:
+def read_sources(study: Study | None, exam: Exam) -> tuple[SourceSeries, ...]:
     """Read the headers behind the high-b diffusion volume of an exam, without pixels.
 
     Args:
-        path: The study that the exam was read from.
+        study: The study that the exam was read from, as `read_exam_and_study` returned it; None for NIfTI.
         exam: The exam; its series and b-value say which slices were used.
-        choices: As for `read_exam`.
-        study_uid: As for `read_exam`.
 
     Returns:
         The series by number; empty for NIfTI input, and without mosaics, whose tiles are no frames.
     """
-    if is_nifti_folder(path):
+    if study is None:
         return ()
-    study = open_study(path, choices, study_uid)
     used = [part for part in study.parts if _is_used(part, exam)]
     files: dict[str, list[Part]] = defaultdict(list)
     for part in used:
@@ -136,7 +132,7 @@ def write_sources(file: Path, sources: Iterable[SourceSeries]) -> None:
             for dataset in series.datasets:
                 name = f"{len(names) + 1:05d}.dcm"
                 names[str(dataset.SOPInstanceUID)] = name
-                archive.writestr(name, _encoded(dataset))
+                archive.writestr(name, header_bytes(dataset))
             index.append(
                 {"sequence": str(series.sequence), "stacks": [_index_of(s, names) for s in series.stacks]}
             )
@@ -208,18 +204,6 @@ def _index_of(stack: SourceStack, names: dict[str, str]) -> dict[str, Any]:
         "shape": list(stack.grid.shape),
         "affine_ras_mm": stack.grid.affine_ras_mm.tolist(),
     }
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    """Return a header as the bytes of a DICOM file; values not asked for so far stay as they were read."""
-    kept = Dataset(dict(dataset.items()))  # pyright: ignore[reportArgumentType]
-    kept.file_meta = FileMetaDataset()
-    kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
-    kept.file_meta.MediaStorageSOPInstanceUID = kept.SOPInstanceUID
-    kept.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = BytesIO()
-    pydicom.dcmwrite(buffer, kept, implicit_vr=False, little_endian=True, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _kept_series(archive: zipfile.ZipFile, entry: dict[str, Any]) -> SourceSeries:

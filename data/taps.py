@@ -28,6 +28,12 @@ class Taps:
     weight: npt.NDArray[np.float32]
     is_covered: npt.NDArray[np.bool_]
 
+    def is_identity(self, source_count: int) -> bool:
+        """Say whether every voxel stays what and where it is."""
+        index, weight = self.index[:, 0], self.weight
+        is_in_place = len(index) == source_count and bool((index == np.arange(source_count)).all())
+        return is_in_place and weight.shape[1] == 1 and bool((weight == 1.0).all())
+
 
 def linear_taps(position: npt.NDArray[np.float64], step: float, source_count: int) -> Taps:
     """Return the weights of linear interpolation, averaged over a window where steps skip voxels.

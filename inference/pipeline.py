@@ -12,12 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from marrowmap.data.errors import ReportFileError
-from marrowmap.data.exam import Exam, Sequence
+from marrowmap.data.exam import Sequence
 from marrowmap.data.model_input import ModelInput, to_model_input
-from marrowmap.data.read import read_exam
+from marrowmap.data.read import read_exam_and_study
 from marrowmap.data.selection import Choices
 from marrowmap.data.sources import SourceSeries
 from marrowmap.inference.assemble import build_report
@@ -25,6 +23,7 @@ from marrowmap.inference.clinical import ClinicalInput, read_clinical
 from marrowmap.inference.describe import FindingSettings, describe
 from marrowmap.inference.dicom_out.attach import with_sources, write_documents
 from marrowmap.inference.findings import Findings
+from marrowmap.inference.forecast import planned_memory_mb, planned_seconds, seconds_a_window
 from marrowmap.inference.measure import channel
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.write import LabelledMap, write_outputs
@@ -33,7 +32,7 @@ from marrowmap.inference.response_files import add_response, require_prior, writ
 from marrowmap.inference.revise import write_images
 from marrowmap.inference.segment import SegmentSettings, segment
 from marrowmap.models.bundle import Bundle, load_bundle
-from marrowmap.models.engine import Engine, open_engine
+from marrowmap.models.engine import Engine, open_engine, usable_threads
 from marrowmap.models.windows import plan_windows
 
 logger = logging.getLogger(__name__)
@@ -118,8 +117,8 @@ def infer(
     with watch.stage("load_network"):
         bundle, engine = network or open_network(settings)
     with watch.stage("read_study"):
-        exam = read_exam(study, settings.series, settings.study_uid)
-        exam, sources = with_sources(exam, study, settings.series, settings.study_uid, settings.dicom)
+        exam, opened = read_exam_and_study(study, settings.series, settings.study_uid)
+        exam, sources = with_sources(exam, opened, settings.dicom)
     with watch.stage("prepare"):
         model_input = to_model_input(exam, bundle.input)
     with watch.stage("segment"):
@@ -133,13 +132,13 @@ def infer(
             calibration=bundle.calibration,
             settings=settings.findings,
         )
-    run = {"program_version": version("marrowmap"), "settings": _recorded(settings), "seconds": watch.seconds}
+    run = {"program_version": version("marrowmap"), "settings": recorded(settings), "seconds": watch.seconds}
     report = build_report(findings, exam, model_input, model_json(bundle, engine), clinical, run)
     if settings.prior:
         with watch.stage("compare"):
             add_response(report, settings.prior, findings, model_input)
     with watch.stage("write"):
-        _write(out, report, findings, model_input, sources, settings)
+        write_all(out, report, findings, model_input, sources, settings)
     report["run"]["seconds"] = dict(watch.seconds)
     return report
 
@@ -174,7 +173,9 @@ def open_network(settings: InferSettings) -> Network:
 
 
 def plan(study: Path, settings: InferSettings | None = None) -> dict[str, Any]:
-    """Return what `infer` would do with a study, without running the network or writing a file.
+    """Return what `infer` would do with a study and need for it, without writing a file.
+
+    A few windows are run, to know how fast the network is on this machine.
 
     Args:
         study: DICOM folder, zip, or a folder of NIfTI files.
@@ -187,26 +188,26 @@ def plan(study: Path, settings: InferSettings | None = None) -> dict[str, Any]:
     if settings.clinical:
         read_clinical(settings.clinical)
     bundle, engine = open_network(settings)
-    exam = read_exam(study, settings.series, settings.study_uid)
-    model_input = to_model_input(exam, bundle.input)
-    windows = plan_windows(model_input.body, bundle.patch_size, settings.windows.overlap)
+    watch = Stopwatch()
+    with watch.stage("read_study"):
+        exam, opened = read_exam_and_study(study, settings.series, settings.study_uid)
+    with watch.stage("prepare"):
+        model_input = to_model_input(exam, bundle.input)
+    starts = plan_windows(model_input.body, bundle.patch_size, settings.windows.overlap)
+    windows = len(starts) * (2 if settings.windows.is_mirrored else 1)
+    window_s = seconds_a_window(model_input, engine, starts, settings.threads or usable_threads())
+    read_s, prepare_s = watch.seconds["read_study"], watch.seconds["prepare"]
+    has_objects = settings.dicom and opened is not None
     return {
         "sequences": sorted(str(sequence) for sequence in exam.volumes),
         "warnings": [warning.text for warning in exam.warnings],
         "grid": {"shape": list(model_input.grid.shape), "spacing_mm": list(model_input.grid.spacing_mm)},
-        "windows": len(windows) * (2 if settings.windows.is_mirrored else 1),
+        "windows": windows,
         "engine": engine.name,
         "device": engine.device,
         "peak_memory_mb": planned_memory_mb(exam, model_input),
+        "seconds": round(planned_seconds(read_s, prepare_s, windows, window_s, is_dicom=has_objects), 1),
     }
-
-
-def planned_memory_mb(exam: Exam, model_input: ModelInput) -> int:
-    """Return about how much memory `infer` needs: volumes, channels, sums of logits, 600 MB of its own."""
-    volumes = sum(volume.array.nbytes for volume in exam.volumes.values())
-    voxels = int(np.prod(model_input.grid.shape))
-    # Ten summed logits and a weight, then probability, labels and ADC, each 4 bytes a voxel.
-    return round((volumes + model_input.array.nbytes + voxels * 4 * 14) / 1e6) + 600
 
 
 def model_json(bundle: Bundle, engine: Engine) -> dict[str, Any]:
@@ -247,7 +248,7 @@ def output_maps(findings: Findings) -> dict[str, LabelledMap]:
     return maps
 
 
-def _write(
+def write_all(
     out: Path,
     report: dict[str, Any],
     findings: Findings,
@@ -263,7 +264,7 @@ def _write(
     write_outputs(out, report, images, output_maps(findings), also=also)
 
 
-def _recorded(settings: InferSettings) -> dict[str, Any]:
+def recorded(settings: InferSettings) -> dict[str, Any]:
     """Return the settings for the report; of paths the last name only, a folder may hold a person's name."""
     return {
         "clinical": settings.clinical is not None,

@@ -10,8 +10,8 @@ from typing import Any
 from marrowmap.data.exam import Array3D, Exam, ExamWarning, LabelArray
 from marrowmap.data.grid import Grid
 from marrowmap.data.headers import tolerant
-from marrowmap.data.selection import Choices
 from marrowmap.data.sources import SourceSeries, read_sources
+from marrowmap.data.study import Study
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.report.pdf import write_pdf
 from marrowmap.inference.report.words_catalog import words_of
@@ -25,20 +25,18 @@ NO_OBJECTS = ExamWarning(
 
 
 def with_sources(
-    exam: Exam, study: Path, choices: Choices, study_uid: str, is_wanted: bool = True
+    exam: Exam, study: Study | None, is_wanted: bool = True
 ) -> tuple[Exam, tuple[SourceSeries, ...]]:
     """Return the source series of an exam, and the exam with a warning where there are none.
 
     Args:
         exam: The exam.
-        study: Where it was read from.
-        choices: As for `read_exam`.
-        study_uid: As for `read_exam`.
+        study: What it was read from; None for NIfTI.
         is_wanted: False returns the exam as it is and no source: no objects were asked for.
     """
     if not is_wanted:
         return exam, ()
-    sources = read_sources(study, exam, choices, study_uid)
+    sources = read_sources(study, exam)
     return (exam if sources else replace(exam, warnings=(*exam.warnings, NO_OBJECTS))), sources
 
 

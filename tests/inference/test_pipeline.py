@@ -132,7 +132,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path: Path) ->
     planned = plan(write_study(tmp_path / "study"))
     assert planned["sequences"] == ["adc", "dwi_high", "dwi_low", "stir", "t1"]
     assert planned["windows"] >= 4
-    assert planned["peak_memory_mb"] > 600
+    assert planned["peak_memory_mb"] > 350
+    assert planned["seconds"] > 2.0
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
 
 

@@ -205,24 +205,29 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_mosaic_of_the_high_b_images_gets_no_segmentation_of_its_own(
-    result: Result, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mosaic_of_the_high_b_images_gets_no_segmentation_of_its_own(result: Result) -> None:
     from dataclasses import replace
 
-    from marrowmap.data import sources
-    from marrowmap.data.selection import Choices
+    from marrowmap.data.read import read_exam_and_study
+    from marrowmap.data.sources import read_sources
 
-    exam, opened = read_exam(result.study), sources.open_study
+    exam, study = read_exam_and_study(result.study)
+    assert study is not None
+    parts = []
+    for part in study.parts:
+        stack = part.stacks[0]
+        tiles = tuple(replace(one, corner=(0, 8 * n)) for n, one in enumerate(stack.slices))
+        parts.append(replace(part, stacks=(replace(stack, slices=tiles),)))
+    assert read_sources(replace(study, parts=tuple(parts)), exam) == ()
 
-    def as_mosaic(path: Path, choices: Choices, study_uid: str) -> object:
-        study = opened(path, choices, study_uid)
-        parts = []
-        for part in study.parts:
-            stack = part.stacks[0]
-            tiles = tuple(replace(one, corner=(0, 8 * n)) for n, one in enumerate(stack.slices))
-            parts.append(replace(part, stacks=(replace(stack, slices=tiles),)))
-        return replace(study, parts=tuple(parts))
 
-    monkeypatch.setattr(sources, "open_study", as_mosaic)
-    assert sources.read_sources(result.study, exam, Choices(), "") == ()
+def test_headers_of_a_study_are_opened_once(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from marrowmap.data import study
+
+    opened: list[Path] = []
+    read_headers = study.read_headers
+    monkeypatch.setattr(study, "read_headers", lambda path: opened.append(path) or read_headers(path))
+    infer(result.study, tmp_path / "out", InferSettings())
+    assert opened == [result.study]
