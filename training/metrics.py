@@ -40,12 +40,17 @@ class LesionMatches:
         diameters_mm: For each reference lesion id, its longest diameter.
         false_positives: Predicted components that belong to no reference lesion.
         predicted: Predicted components in all.
+        finders: For each reference lesion id, the share of its voxels that each component covers; 1.0 where
+            the component's centroid lies in or beside it, which finds it alone.
+        belongs: For each component id, whether it belongs to any reference lesion.
     """
 
     found: Mapping[int, bool] = field(default_factory=dict)
     diameters_mm: Mapping[int, float] = field(default_factory=dict)
     false_positives: int = 0
     predicted: int = 0
+    finders: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    belongs: Mapping[int, bool] = field(default_factory=dict)
 
 
 def match_lesions(
@@ -64,26 +69,37 @@ def match_lesions(
     """
     boxes = ndimage.find_objects(reference)
     known = diameters_mm or {}
-    found, sizes = {}, {}
+    found, sizes, finders = {}, {}, {}
     centroids = component_centroids(predicted)
     beside = _labels_beside(reference, centroids)
     for label, box in enumerate(boxes, start=1):
         if box is None:
             continue
         voxels = reference[box] == label
+        shares = _shares(predicted[box][voxels])
+        central = {component: 1.0 for component, labels in beside.items() if label in labels}
+        finders[label] = shares | central
         covered = float((predicted[box][voxels] > 0).mean())
-        found[label] = covered >= FOUND_OVERLAP or any(label in labels for labels in beside.values())
+        found[label] = covered >= FOUND_OVERLAP or bool(central)
         sizes[label] = (
             known[label] if label in known else longest_diameter_mm(np.argwhere(voxels), spacing_mm)
         )
     touching = set(np.unique(predicted[reference > 0]).tolist())
-    belongs = touching | {component for component, labels in beside.items() if labels}
+    belongs = {component: component in touching or bool(beside[component]) for component in centroids}
     return LesionMatches(
         found=found,
         diameters_mm=sizes,
-        false_positives=sum(component not in belongs for component in centroids),
+        false_positives=sum(not is_lesion for is_lesion in belongs.values()),
         predicted=len(centroids),
+        finders=finders,
+        belongs=belongs,
     )
+
+
+def _shares(components: LabelArray) -> dict[int, float]:
+    """Return which share of a lesion's voxels each component covers."""
+    ids, counts = np.unique(components, return_counts=True)
+    return {int(n): int(count) / components.size for n, count in zip(ids, counts, strict=True) if n}
 
 
 def component_centroids(labels: LabelArray) -> dict[int, npt.NDArray[np.float64]]:

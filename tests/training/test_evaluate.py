@@ -1,6 +1,7 @@
 """Folders of predictions against folders of references."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,20 @@ import pytest
 
 from marrowmap.data.errors import StudyError
 from marrowmap.data.nifti import write_nifti
-from marrowmap.scripts.evaluate import main
-from marrowmap.training.evaluate import evaluate, score_exam, table
+from marrowmap.scripts.evaluate import main, stages
+from marrowmap.training.evaluation.evaluate import evaluate
+from marrowmap.training.evaluation.exam_score import ExamScore, score_pair
+from marrowmap.training.evaluation.page import write_page
+from marrowmap.training.evaluation.pairs import read_pair
+from marrowmap.training.evaluation.settings import EvaluationSettings
+from marrowmap.training.evaluation.text import table
+
+FEW = EvaluationSettings(resamples=100)
+
+
+def score_exam(prediction: Path, reference: Path) -> ExamScore:
+    return score_pair(read_pair(prediction, reference), FEW)
+
 
 Box = tuple[slice, slice, slice]
 
@@ -79,7 +92,8 @@ def test_a_reference_on_a_finer_grid_is_brought_to_the_predictions(tmp_path: Pat
     write_reference(tmp_path / "r", np.repeat(np.repeat(np.repeat(labels(LESION), 2, 0), 2, 1), 2, 2), 1.0)
     write_prediction(tmp_path / "p", labels(LESION))
     score = score_exam(tmp_path / "p", tmp_path / "r")
-    assert score.lesion_dice > 0.6
+    assert score.overlap.dice is not None
+    assert score.overlap.dice > 0.6
     assert score.matches.found == {1: True}
 
 
@@ -146,3 +160,80 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = json.loads(capsys.readouterr().out)
     assert printed["summary"]["is_simulated"] is True
     assert printed["exams"][0]["lesions_found"] == 1
+
+
+def write_report(folder: Path, lesions: list[dict[str, object]]) -> None:
+    """Write the part of a report that an evaluation reads."""
+    focal = {"focal_5mm": len(lesions)}
+    report = {"lesions": lesions, "counts": focal, "pattern": {"diffuse_grade": "none"}, "study": {}}
+    (folder / "report.json").write_text(json.dumps(report))
+
+
+def reported(number: int, probability: float) -> dict[str, object]:
+    return {"id": number, "probability": probability, "longest_diameter_mm": 12.0, "certainty": "certain"}
+
+
+def write_simulated_pair(tmp_path: Path) -> None:
+    """Write an exam with one lesion found and one false positive on a cyst."""
+    write_reference(tmp_path / "r" / "a", labels(LESION))
+    truth = json.loads((tmp_path / "r" / "a" / "truth.json").read_text())
+    centroid = [2.0 * 13] * 3
+    truth["mimics"] = [{"kind": "cyst", "centroid_ras_mm": centroid, "volume_ml": 0.2}]
+    truth["diffuse_grade"] = "none"
+    (tmp_path / "r" / "a" / "truth.json").write_text(json.dumps(truth))
+    write_prediction(tmp_path / "p" / "a", labels(LESION, cube(12, 15)))
+    write_report(tmp_path / "p" / "a", [reported(1, 0.9), reported(2, 0.4)])
+
+
+def test_a_false_positive_is_laid_to_the_mimic_under_it_and_stages_are_compared(tmp_path: Path) -> None:
+    write_simulated_pair(tmp_path)
+    assert main([str(tmp_path / "p"), str(tmp_path / "r"), "--html", str(tmp_path / "page.html")]) == 0
+    summary = evaluate(tmp_path / "p", tmp_path / "r", FEW, stage=stages).summary
+    assert summary["false_positives_by_mimic"] == {"cyst": 1}
+    assert summary["mimics_called_lesion"] == {"cyst": [1, 1]}
+    assert summary["froc"]["sensitivity_at"][0]["sensitivity"] == 1.0
+    assert summary["stages"]["durie_salmon_plus"]["grades"] == ["I"]
+    assert summary["stages"]["imwg_mri_mde"]["table"] == [[0, 1], [0, 0]]
+
+
+def test_the_page_is_whole_says_simulated_and_fetches_nothing(tmp_path: Path) -> None:
+    write_simulated_pair(tmp_path)
+    evaluation = evaluate(tmp_path / "p", tmp_path / "r", FEW, stage=stages, against=tmp_path / "p")
+    write_page(evaluation, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Evaluation on 1 simulated exam<" in text
+    assert "agree with a Dice of 0.32" in text
+    assert text.count("<svg") == 5
+    without_names = text.replace("http://www.w3.org/", "").replace("http://purl.org/", "")
+    without_names = without_names.replace("http://creativecommons.org/", "")
+    assert "http" not in without_names.replace("http-equiv", "")
+    assert "<script" not in text
+    identifiers = re.findall(r'\bid="([^"]+)"', text)
+    assert len(identifiers) == len(set(identifiers))
+    assert not list(tmp_path.glob(".page*"))
+
+
+def test_the_table_of_two_sets_names_both(tmp_path: Path) -> None:
+    write_simulated_pair(tmp_path)
+    write_prediction(tmp_path / "q" / "a", labels(LESION))
+    write_report(tmp_path / "q" / "a", [reported(1, 0.9)])
+    text = table(evaluate(tmp_path / "p", tmp_path / "r", FEW, against=tmp_path / "q"))
+    assert "p minus q, 1 exams" in text
+    assert "mean sensitivity (FROC)" in text
+
+
+def test_a_reference_without_regions_is_scored_without_them(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels(LESION), simulated=False)
+    (tmp_path / "r" / "truth_regions.nii.gz").unlink()
+    write_prediction(tmp_path / "p", labels(LESION))
+    summary = evaluate(tmp_path / "p", tmp_path / "r", FEW).summary
+    assert set(summary["region_dice"].values()) == {None}
+    assert summary["lesion_dice"] == 1.0
+
+
+def test_a_damaged_report_is_named(tmp_path: Path) -> None:
+    write_reference(tmp_path / "r", labels(LESION))
+    write_prediction(tmp_path / "p", labels(LESION))
+    (tmp_path / "p" / "report.json").write_text("{")
+    with pytest.raises(StudyError, match=r"report\.json in p is not JSON"):
+        evaluate(tmp_path / "p", tmp_path / "r", FEW)
