@@ -22,7 +22,7 @@ from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import StreamSettings, TrainSettings, as_plain
 from marrowmap.training.operating_point import OperatingPoint, choose_threshold, sweep
 from marrowmap.training.prepare import ExamMaker, open_cache, prepare, simulated_exam
-from marrowmap.training.train import LAST_CHECKPOINT
+from marrowmap.training.run_folder import LAST_CHECKPOINT
 
 _log = logging.getLogger(__name__)
 

@@ -25,11 +25,14 @@ class Progress(Callback):
             table: CSV to append to.
         """
         self._every_s, self._table = every_s, _Table(table)
+        self._patches = 0
         self._said = self._ended = time.monotonic()
-        self._steps, self._waited_s = 0, 0.0
+        self._waited_s = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Forget the time before the first step."""
+        """Forget the time before the first step, and rows after the checkpoint that a run goes on from."""
+        if trainer.is_global_zero:
+            self._table.open_at(trainer.global_step)
         self._said = self._ended = time.monotonic()
 
     def on_train_batch_start(
@@ -47,14 +50,17 @@ class Progress(Callback):
         batch_idx: int,
     ) -> None:
         """Say where the run is, when it is time to."""
-        self._steps += 1
+        self._patches += len(batch["image"]) * trainer.world_size
         self._ended = time.monotonic()
         elapsed = self._ended - self._said
-        if elapsed < self._every_s:
+        if elapsed < self._every_s or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         row = _numbers(trainer, "train/")
-        row["patches_per_s"] = self._steps * len(batch["image"]) / elapsed
+        row["patches_per_s"] = self._patches / elapsed
         row["waiting"] = self._waited_s / elapsed
+        if not trainer.is_global_zero:
+            self._said, self._patches, self._waited_s = self._ended, 0, 0.0
+            return
         progress = pl_module.progress()  # type: ignore[operator]  # only MarrowModule is trained with this
         self._table.add(trainer.global_step, row)
         _log.info(
@@ -62,14 +68,15 @@ class Progress(Callback):
             trainer.global_step, 100 * progress, row.get("total", float("nan")),
             row.get("lesion_dice", float("nan")), row["patches_per_s"], 100 * row["waiting"],
         )  # fmt: skip
-        self._said, self._steps, self._waited_s = self._ended, 0, 0.0
+        self._said, self._patches, self._waited_s = self._ended, 0, 0.0
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say what the fixed patches gave."""
         row = _numbers(trainer, "validation/")
-        self._table.add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
-        words = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
-        _log.info("validation (simulated) at step %d: %s", trainer.global_step, words)
+        if trainer.is_global_zero:
+            self._table.add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
+            words = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
+            _log.info("validation (simulated) at step %d: %s", trainer.global_step, words)
         # Validation is neither training nor waiting.
         self._said += time.monotonic() - self._ended
         self._ended = time.monotonic()
@@ -78,9 +85,12 @@ class Progress(Callback):
 def _numbers(trainer: lightning.Trainer, prefix: str) -> dict[str, float]:
     return {
         name.removeprefix(prefix): float(value)
-        for name, value in trainer.logged_metrics.items() | trainer.callback_metrics.items()
+        for name, value in {**trainer.logged_metrics, **trainer.callback_metrics}.items()
         if name.startswith(prefix)
     }
+
+
+_COLUMNS = ["step", "name", "value"]
 
 
 class _Table:
@@ -88,8 +98,16 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.exists():
-            self._write(["step", "name", "value"])
+
+    def open_at(self, step: int) -> None:
+        """Keep the rows up to a step; a run cut short wrote more than its last checkpoint knows."""
+        rows: list[list[str]] = []
+        if self._path.exists():
+            with self._path.open(newline="", encoding="utf-8") as file:
+                # A last line cut short by a power cut has no number yet, or is written again.
+                rows = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit()]
+        with self._path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([_COLUMNS, *(row for row in rows if int(row[0]) <= step)])
 
     def add(self, step: int, row: dict[str, float]) -> None:
         for name, value in row.items():
