@@ -38,6 +38,10 @@ EXTRAS = {
     "trimesh": "simulate",
     "lightning": "train",
     "tensorboard": "train",
+    "mlflow": "mlflow",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
     "pynetdicom": "serve",
     "dicomweb_client": "serve",
 }
