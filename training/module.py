@@ -82,19 +82,21 @@ class MarrowModule(lightning.LightningModule):
         for gradient in gradients:
             gradient.zero_()
 
-    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
-        """Count what was found in fixed patches, with the averaged weights."""
+    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Count what was found in fixed patches, with the averaged weights; return bool `(n, i, j, k)`."""
         cells, _ = self.network.cells_and_coarse(self._laid_out(batch["image"]))
         parts = segmentation_loss(cells, batch["lesion"], batch["regions"], self.settings.loss)
         logits = pixelshuffle(cells, spatial_dims=3, scale_factor=STEM_STRIDE)
         self._losses.append(float(parts.total))
-        lesion = (logits[:, LESION_CHANNEL] > 0).cpu().numpy()
+        said = logits[:, LESION_CHANNEL] > 0
+        lesion = said.cpu().numpy()
         regions = logits[:, REGION_CHANNEL_SLICE].argmax(dim=1).cpu().numpy()
         labels, truth = batch["lesion_labels"].cpu().numpy(), batch["regions"].cpu().numpy()
         is_ignored = batch["lesion"].cpu().numpy() == IGNORED
         for n in range(len(logits)):
             counts = count_patch(labels[n], lesion[n], truth[n], regions[n], is_ignored[n])
             self._counts.append(counts)
+        return said
 
     def on_validation_epoch_end(self) -> None:
         """Log the sums over all validation patches."""

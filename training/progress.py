@@ -11,20 +11,23 @@ from typing import Any
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback
 
+from marrowmap.training.tracking import Tracker
+
 _log = logging.getLogger(__name__)
 
 
 class Progress(Callback):
     """Logs a line every few seconds: step, loss, patches a second, share of time waiting for data."""
 
-    def __init__(self, every_s: float, table: Path) -> None:
+    def __init__(self, every_s: float, table: Path, tracker: Tracker) -> None:
         """Prepare the table.
 
         Args:
             every_s: Seconds between lines.
             table: CSV to append to.
+            tracker: Gets the same figures.
         """
-        self._every_s, self._table = every_s, _Table(table)
+        self._every_s, self._table, self._tracker = every_s, _Table(table), tracker
         self._patches = 0
         self._said = self._ended = time.monotonic()
         self._waited_s = 0.0
@@ -33,6 +36,7 @@ class Progress(Callback):
         """Forget the time before the first step, and rows after the checkpoint that a run goes on from."""
         if trainer.is_global_zero:
             self._table.open_at(trainer.global_step)
+            self._tracker.open(trainer.global_step)
         self._said = self._ended = time.monotonic()
 
     def on_train_batch_start(
@@ -62,7 +66,7 @@ class Progress(Callback):
             self._said, self._patches, self._waited_s = self._ended, 0, 0.0
             return
         progress = pl_module.progress()  # type: ignore[operator]  # only MarrowModule is trained with this
-        self._table.add(trainer.global_step, row)
+        self._add(trainer.global_step, row)
         _log.info(
             "step %d (%.0f %%)  loss %.3f  lesion Dice loss %.3f  %.2f patches/s  waiting %.0f %%",
             trainer.global_step, 100 * progress, row.get("total", float("nan")),
@@ -74,12 +78,26 @@ class Progress(Callback):
         """Say what the fixed patches gave."""
         row = _numbers(trainer, "validation/")
         if trainer.is_global_zero:
-            self._table.add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
+            self._add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
             words = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
             _log.info("validation (simulated) at step %d: %s", trainer.global_step, words)
         # Validation is neither training nor waiting.
         self._said += time.monotonic() - self._ended
         self._ended = time.monotonic()
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Close the curves."""
+        self._tracker.close()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the curves of a run that failed."""
+        self._tracker.close()
+
+    def _add(self, step: int, row: dict[str, float]) -> None:
+        self._table.add(step, row)
+        self._tracker.add(step, row)
 
 
 def _numbers(trainer: lightning.Trainer, prefix: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ from marrowmap.training.ranks import own_share_first, require_launch
 from marrowmap.training.run_folder import LAST_CHECKPOINT, begin_run
 from marrowmap.training.stop import RunStopped
 from marrowmap.training.stream import PatchDataset, patch_loader
+from marrowmap.training.tracking import require_tracking
 from marrowmap.training.trainer import build_trainer, quiet_lightning
 from marrowmap.training.validation import validation_loader
 
@@ -37,12 +38,13 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
         The last checkpoint, None with `prepare_only`.
 
     Raises:
-        SettingsError: If there is nothing to resume, a run is already there, or another number of processes
-            was started than the settings say.
+        SettingsError: If there is nothing to resume, a run is already there, another number of processes was
+            started than the settings say, or the package that tracks the run is missing.
         BundleError: If `init_from` does not fit the network.
         RunStopped: If SIGTERM ended it before its last step; the checkpoint is written.
     """
     require_launch(settings)
+    require_tracking(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     cache = open_cache(settings)
@@ -64,7 +66,7 @@ def _fit(cache: ExamCache, settings: TrainSettings, resumed: Path | None) -> Pat
     module = MarrowModule(settings)
     if settings.init_from is not None and resumed is None:
         start_from_bundle(module, settings.init_from)
-    data = _Data(cache, settings)
+    data = RunPatches(cache, settings)
     with quiet_lightning():
         trainer = build_trainer(settings)
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True if resumed else None)
@@ -93,10 +95,11 @@ def start_from_bundle(module: MarrowModule, folder: Path) -> None:
         ) from error
 
 
-class _Data(lightning.LightningDataModule):
+class RunPatches(lightning.LightningDataModule):
     """Patches from where the run stands, and the fixed validation patches."""
 
     def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+        """Remember where the patches come from; they are cut when Lightning asks for them."""
         super().__init__()
         self._cache, self._settings = cache, settings
 

@@ -17,9 +17,11 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import LOWER_IS_BETTER, TrainSettings
 from marrowmap.training.module import AveragedWeights
+from marrowmap.training.picture import ValidationPicture
 from marrowmap.training.progress import Progress
-from marrowmap.training.run_folder import TABLE
+from marrowmap.training.run_folder import PICTURE, TABLE
 from marrowmap.training.stop import StopOnSignal
+from marrowmap.training.tracking import tracker_of
 
 _Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 _LIGHTNING_PRECISION: dict[str, _Precision] = {
@@ -63,10 +65,13 @@ def build_trainer(settings: TrainSettings) -> lightning.Trainer:
 
 
 def _callbacks(settings: TrainSettings) -> list[Callback]:
+    # Only the first process opens it.
+    tracker = tracker_of(settings)
     callbacks: list[Callback] = [
         StopOnSignal(),
         AveragedWeights(settings.optimiser.ema_decay),
-        Progress(settings.log_every_s, settings.run / TABLE),
+        Progress(settings.log_every_s, settings.run / TABLE, tracker),
+        ValidationPicture(settings.run / PICTURE, tracker),
     ]
     if settings.patience is not None:
         mode = "min" if settings.watch in LOWER_IS_BETTER else "max"
@@ -136,6 +141,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         # The layout that makes the CPU's convolutions fast is not that of the averaging; it costs a copy.
         warnings.filterwarnings("ignore", message="[\\s\\S]*Grad strides do not match bucket view strides")
+        # Validation figures are gathered before they are logged; those of a step are the first process's.
+        warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*treespec.*")
         for logger in loggers:
