@@ -141,6 +141,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
         # The layout that makes the CPU's convolutions fast is not that of the averaging; it costs a copy.
         warnings.filterwarnings("ignore", message="[\\s\\S]*Grad strides do not match bucket view strides")
+        # A run may do without validation.
+        warnings.filterwarnings("ignore", message="Total length of `DataLoader` across ranks is zero")
         # Validation figures are gathered before they are logged; those of a step are the first process's.
         warnings.filterwarnings("ignore", message="It is recommended to use `self.log.*sync_dist=True")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
