@@ -10,6 +10,9 @@ from jsonargparse import ArgumentParser
 
 from marrowmap.training.config import TrainSettings
 
+#: What a shell reports of a process that SIGTERM ended: 128 and the signal's number.
+EXIT_TERMINATED = 143
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command.
@@ -18,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command line without the program's name; None takes the process's own.
 
     Returns:
-        Exit code 0. Errors of the input are raised as `MarrowmapError`, wrong options exit 2.
+        Exit code 0, or 143 where SIGTERM ended the run before its last step (its checkpoint is written).
+        Errors of the input are raised as `MarrowmapError`, wrong options exit 2.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -27,9 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser.instantiate(options)
     settings = TrainSettings(**{item.name: getattr(made, item.name) for item in fields(TrainSettings)})
 
-    from marrowmap.training.train import train  # after the options: torch takes seconds to load
+    # After the options: torch takes seconds to load.
+    from marrowmap.training.ranks import is_first_process
+    from marrowmap.training.stop import RunStopped
+    from marrowmap.training.train import train
 
-    checkpoint = train(settings)
+    try:
+        checkpoint = train(settings)
+    except RunStopped as stopped:
+        if is_first_process():
+            print(f"marrowmap: {stopped}", file=sys.stderr)
+        return EXIT_TERMINATED
+    if not is_first_process():
+        return 0
     print(f"exams prepared in {settings.stream.cache}" if checkpoint is None else f"trained: {checkpoint}")
     return 0
 

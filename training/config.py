@@ -20,6 +20,10 @@ from marrowmap.data.seeds import (
 )
 from marrowmap.models.unet import UNetSettings
 
+#: Figures of the fixed validation patches that may end a run early; of these, lower is better.
+Watched = Literal["loss", "sensitivity", "lesion_dice", "region_accuracy"]
+LOWER_IS_BETTER: frozenset[Watched] = frozenset({"loss"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings:
@@ -184,6 +188,16 @@ class TrainSettings:
         resume: Continue the run in `run` from its last checkpoint, exactly where it stopped.
         init_from: Bundle whose weights to start from.
         prepare_only: Prepare the exams in the cache and stop.
+        accumulate: Batches whose gradients are added up for one step: memory of one, gradient of all. (The
+            Dice terms stay those of each batch.)
+        patience: Validations without a better `watch` before the run ends early, or None.
+        watch: Figure of the fixed validation patches that `patience` looks at.
+        devices: Processes on each machine that train together, one a GPU (on a CPU, one each).
+        nodes: Machines that train together.
+        strategy: How they do: `ddp` keeps the network on each and averages gradients; `auto` takes it where
+            there is more than one device.
+        tracking: Where the curves go besides `metrics.csv`: MLflow in the folder `mlruns` beside the run,
+            or TensorBoard within the run.
         network: The network's shape.
         model_input: The working grid and the channels' scaling.
         stream: Exams and patches.
@@ -207,6 +221,13 @@ class TrainSettings:
     resume: bool = False
     init_from: Path | None = None
     prepare_only: bool = False
+    accumulate: int = 1
+    patience: int | None = None
+    watch: Watched = "loss"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    tracking: Literal["none", "mlflow", "tensorboard"] = "none"
     network: UNetSettings = field(default_factory=UNetSettings)
     model_input: ModelInputSettings = field(default_factory=ModelInputSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
@@ -232,6 +253,25 @@ class TrainSettings:
         )
         _require(
             self.max_minutes is None or self.max_minutes > 0, "max_minutes needs to be positive, or left out"
+        )
+        self._require_counts()
+
+    def _require_counts(self) -> None:
+        for name in ("accumulate", "devices", "nodes", "patience"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} needs 1 or more, found {value}")
+        is_watched = self.stream.validation_exams > 0 and self.validation_patches > 0
+        _require(
+            self.patience is None or is_watched,
+            "patience needs validation patches; set stream.validation_exams and validation_patches, found 0",
+        )
+        _require(
+            self.network.norm != "batch" or self.devices * self.nodes == 1,
+            "network.norm batch needs one device: each would have its own mean; use instance or group",
+        )
+        _require(
+            self.stream.mode == "fixed" or self.devices * self.nodes == 1,
+            "mode growing needs one device: with more, each would see other exams; use --stream.mode fixed",
         )
 
 

@@ -17,12 +17,13 @@ from marrowmap.data.model_input import ModelInputSettings
 from marrowmap.data.seeds import VALIDATION_SEEDS, require_validation_seeds
 from marrowmap.models.bundle import Bundle, BundleDescription, revise_metadata, save_bundle
 from marrowmap.models.engine import open_engine
+from marrowmap.models.onnx_file import ONNX, require_onnx, write_onnx
 from marrowmap.models.unet import MarrowUNet, UNetSettings, build_unet
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import StreamSettings, TrainSettings, as_plain
 from marrowmap.training.operating_point import OperatingPoint, choose_threshold, sweep
 from marrowmap.training.prepare import ExamMaker, open_cache, prepare, simulated_exam
-from marrowmap.training.train import LAST_CHECKPOINT
+from marrowmap.training.run_folder import LAST_CHECKPOINT
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class ExportSettings:
         first_validation_seed: Seed of the first one.
         lesion_threshold: Probability from which a voxel is lesion, where none is chosen.
         threads: CPU threads for the validation exams; None for all.
+        onnx: Write `model.onnx` into the bundle too, for programs of others.
     """
 
     name: str = "marrowmap-simulated"
@@ -48,6 +50,7 @@ class ExportSettings:
     first_validation_seed: int = VALIDATION_SEEDS.start
     lesion_threshold: float = 0.5
     threads: int | None = None
+    onnx: bool = False
 
     def __post_init__(self) -> None:
         """Refuse seeds outside the validation set.
@@ -73,9 +76,19 @@ def export(run: Path, out: Path, settings: ExportSettings, *, make: ExamMaker = 
         make: Turns a seed into an exam.
 
     Raises:
-        SettingsError: If the folder holds no run.
+        SettingsError: If the folder holds no run, or the packages that write ONNX are missing.
         BundleError: If the checkpoint does not fit its settings.
     """
+    if settings.onnx:
+        require_onnx()
+    bundle = _with_threshold(run, out, settings, make)
+    (out / ONNX).unlink(missing_ok=True)  # of an older bundle in this folder
+    if settings.onnx:
+        write_onnx(bundle)
+    return bundle
+
+
+def _with_threshold(run: Path, out: Path, settings: ExportSettings, make: ExamMaker) -> Bundle:
     plain = read_run(run)
     network, steps = load_averaged(run, plain)
     description = describe_run(plain, steps, settings)

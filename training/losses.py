@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,14 @@ ENTROPY_SHARE = 0.05
 CELL_VOXELS = STEM_STRIDE**3
 #: How much more a coarse cell counts that is skeleton, and the levels' weights, finest first.
 COARSE_SKELETON_WEIGHT, COARSE_WEIGHTS = 10.0, (0.5, 0.25, 0.125)
+
+#: Turns sums over this process's patches into sums over all that are learned from in one step.
+Pooling = Callable[..., tuple[torch.Tensor, ...]]
+
+
+def own_patches(*sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the sums as they are: this process has all the patches."""
+    return sums
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +64,7 @@ def segmentation_loss(
     coarse: Sequence[torch.Tensor] = (),
     phase: int = 0,
     progress: float = 1.0,
+    pooled: Pooling = own_patches,
 ) -> LossParts:
     """Return the loss of a batch.
 
@@ -67,18 +76,20 @@ def segmentation_loss(
         settings: Weights.
         progress: How much of the run is over, 0 to 1; decides how much the lesion Dice weighs.
         phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
+        pooled: Sums over the patches of all processes. A Dice of all patches is not the mean of the Dice of
+            each process's patches, so several processes must divide after the sum, not before.
     """
     lesion_cells, region_cells = as_cells(lesion[:, None]), as_cells(regions[:, None])
     counts = lesion_cells != IGNORED
     # One split: the gradient of two slices would fill and copy the whole volume twice.
     lesion_logits, all_regions = cells.split([CELL_VOXELS, cells.shape[1] - CELL_VOXELS], dim=1)
     lesion_logit, target = lesion_logits.float(), (lesion_cells == 1).float()
-    lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, dims=(0, 1, 2, 3, 4))
+    lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, (0, 1, 2, 3, 4), pooled)
     lesion_entropy = _lesion_entropy(lesion_logit, target, counts, region_cells > 0, settings)
     region_logits = _some_cells(all_regions, settings.region_stride, phase)
     target_regions = _some_cells(region_cells, settings.region_stride, phase)[:, 0]
-    region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long())
-    coarse_entropy = _coarse_entropy(coarse, region_cells)
+    region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long(), pooled)
+    coarse_entropy = _coarse_entropy(coarse, region_cells, pooled)
     total = (
         dice_weight(progress, settings) * lesion_dice
         + settings.lesion_entropy * lesion_entropy
@@ -134,7 +145,9 @@ def _lesion_entropy(
     return (entropy * weight * counts).sum() / (ENTROPY_SHARE * entropy.numel())
 
 
-def _coarse_entropy(coarse: Sequence[torch.Tensor], region_cells: torch.Tensor) -> torch.Tensor:
+def _coarse_entropy(
+    coarse: Sequence[torch.Tensor], region_cells: torch.Tensor, pooled: Pooling
+) -> torch.Tensor:
     """Return the cross-entropy of coarse region logits with each cell's mixture of regions."""
     total = torch.zeros((), device=region_cells.device)
     if not coarse:
@@ -145,7 +158,8 @@ def _coarse_entropy(coarse: Sequence[torch.Tensor], region_cells: torch.Tensor) 
         share = functional.avg_pool3d(share, share.shape[-1] // logits.shape[-1])
         entropy = -(share * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
         counted = 1 + COARSE_SKELETON_WEIGHT * (1 - share[:, 0])
-        total = total + weight * (entropy * counted).sum() / counted.sum()
+        weighted, weights = pooled((entropy * counted).sum(), counted.sum())
+        total = total + weight * weighted / weights
     return total
 
 
@@ -160,23 +174,30 @@ def _some_cells(cells: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
     return some.reshape(some.shape[0], some.shape[1] // CELL_VOXELS, -1)
 
 
-def _region_terms(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _region_terms(
+    logits: torch.Tensor, target: torch.Tensor, pooled: Pooling
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return 1 - Dice over the regions that are in the batch (background left out), and cross-entropy.
 
     Args:
         logits: float `(n, regions, voxels)`.
         target: int64 `(n, voxels)`.
+        pooled: Sums over the patches of all processes.
     """
     log_probability = functional.log_softmax(logits, dim=1)
     entropy = functional.nll_loss(log_probability, target)
     one_hot = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).float()
-    dice = _dice(log_probability.exp(), one_hot, dims=(0, 2))[1:]
-    is_there = one_hot.sum(dim=(0, 2))[1:] > 0
+    dice = _dice(log_probability.exp(), one_hot, (0, 2), pooled)[1:]
+    (voxels,) = pooled(one_hot.sum(dim=(0, 2)))
+    is_there = voxels[1:] > 0
     mean = (dice * is_there).sum() / is_there.sum().clamp(min=1)
     return torch.where(is_there.any(), 1 - mean, torch.zeros_like(mean)), entropy
 
 
-def _dice(probability: torch.Tensor, target: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
-    overlap = (probability * target).sum(dim=dims)
-    sizes = probability.sum(dim=dims) + target.sum(dim=dims)
+def _dice(
+    probability: torch.Tensor, target: torch.Tensor, dims: tuple[int, ...], pooled: Pooling
+) -> torch.Tensor:
+    overlap, sizes = pooled(
+        (probability * target).sum(dim=dims), probability.sum(dim=dims) + target.sum(dim=dims)
+    )
     return (2 * overlap + SMOOTH_VOXELS) / (sizes + SMOOTH_VOXELS)

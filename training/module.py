@@ -16,6 +16,7 @@ from marrowmap.models.unet import LESION_CHANNEL, REGION_CHANNEL_SLICE, STEM_STR
 from marrowmap.training.config import OptimiserSettings, TrainSettings
 from marrowmap.training.losses import IGNORED, segmentation_loss
 from marrowmap.training.metrics import PatchCounts, count_patch
+from marrowmap.training.ranks import from_first, gathered, sum_over_ranks, world_size
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,10 @@ class MarrowModule(lightning.LightningModule):
             # Backward convolutions of oneDNN took 18 % less time in this layout, the whole step 12 %.
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.elapsed_s = 0.0
+        self.is_stop_asked = False
         self._clock: float | None = None
+        self._agreed_s: float | None = None
+        self._is_whole_step = True
         self._counts: list[PatchCounts] = []
         self._losses: list[float] = []
 
@@ -51,6 +55,7 @@ class MarrowModule(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch of patches."""
+        self._is_whole_step = (batch_idx + 1) % self.settings.accumulate == 0
         cells, coarse = self.network.cells_and_coarse(self._laid_out(batch["image"]))
         parts = segmentation_loss(
             cells,
@@ -60,6 +65,7 @@ class MarrowModule(lightning.LightningModule):
             coarse=coarse,
             phase=self.global_step,
             progress=self.progress(),
+            pooled=sum_over_ranks,
         )
         for name, value in vars(parts).items():
             self.log(f"train/{name}", value.detach(), on_step=True, on_epoch=False)
@@ -67,6 +73,8 @@ class MarrowModule(lightning.LightningModule):
 
     def on_after_backward(self) -> None:
         """Let a step pass without effect whose gradient is not finite; one would spoil all weights."""
+        if not self._is_whole_step:
+            return
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         if self.trainer.precision == "16-mixed" or all(bool(g.isfinite().all()) for g in gradients):
             return  # float16's own scaler looks after it
@@ -74,40 +82,44 @@ class MarrowModule(lightning.LightningModule):
         for gradient in gradients:
             gradient.zero_()
 
-    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
-        """Count what was found in fixed patches, with the averaged weights."""
+    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Count what was found in fixed patches, with the averaged weights; return bool `(n, i, j, k)`."""
         cells, _ = self.network.cells_and_coarse(self._laid_out(batch["image"]))
         parts = segmentation_loss(cells, batch["lesion"], batch["regions"], self.settings.loss)
         logits = pixelshuffle(cells, spatial_dims=3, scale_factor=STEM_STRIDE)
         self._losses.append(float(parts.total))
-        lesion = (logits[:, LESION_CHANNEL] > 0).cpu().numpy()
+        said = logits[:, LESION_CHANNEL] > 0
+        lesion = said.cpu().numpy()
         regions = logits[:, REGION_CHANNEL_SLICE].argmax(dim=1).cpu().numpy()
         labels, truth = batch["lesion_labels"].cpu().numpy(), batch["regions"].cpu().numpy()
         is_ignored = batch["lesion"].cpu().numpy() == IGNORED
         for n in range(len(logits)):
             counts = count_patch(labels[n], lesion[n], truth[n], regions[n], is_ignored[n])
             self._counts.append(counts)
+        return said
 
     def on_validation_epoch_end(self) -> None:
         """Log the sums over all validation patches."""
-        if not self._counts:
+        counts, losses = gathered(self._counts), gathered(self._losses)
+        self._counts, self._losses = [], []
+        if not counts:
             return
-        total = sum(self._counts[1:], start=self._counts[0])
-        self.log("validation/loss", sum(self._losses) / len(self._losses))
+        total = sum(counts[1:], start=counts[0])
+        self.log("validation/loss", sum(losses) / len(losses))
         for name, value in total.summary().items():
             self.log(f"validation/{name}", value)
-        self._counts, self._losses = [], []
 
     def progress(self) -> float:
         """Return how much of the run is over, 0 to 1: by steps or by the clock, whichever is further."""
         done = self.global_step / self.settings.max_steps
         if self.settings.max_minutes is not None:
-            done = max(done, self.elapsed() / (60 * self.settings.max_minutes))
+            elapsed = self.elapsed() if self._agreed_s is None else self._agreed_s
+            done = max(done, elapsed / (60 * self.settings.max_minutes))
         return min(done, 1.0)
 
     def is_stopped(self) -> bool:
-        """Say whether the run's steps or minutes are used up."""
-        return self.progress() >= 1.0
+        """Say whether the run's steps or minutes are used up, or somebody asked it to end."""
+        return self.is_stop_asked or self.progress() >= 1.0
 
     def elapsed(self) -> float:
         """Return the seconds of training so far, those before a resume included."""
@@ -118,15 +130,26 @@ class MarrowModule(lightning.LightningModule):
         self._clock = time.monotonic()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the time that was used."""
+        """Remember the time that was used, and forget the batch that was fetched and not learned from."""
         checkpoint["elapsed_s"] = self.elapsed()
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            if counts["ready"] > counts["started"]:
+                # Counted, it would bring every later validation forward by one batch.
+                counts["ready"] = counts["processed"] = counts["started"]
+                progress["is_last_batch"] = False
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the time that was used."""
         self.elapsed_s = checkpoint["elapsed_s"]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
-        """Set the learning rate, or end the run (-1) when its time is over."""
+        """Set the learning rate, or end the run (-1) when its time is over; once for a whole step."""
+        if batch_idx % self.settings.accumulate:
+            return None
+        if self.settings.max_minutes is not None and world_size() > 1:
+            # Clocks differ; the rate must not.
+            self._agreed_s = from_first(self.elapsed(), self.device)
         if self.is_stopped():
             self.trainer.should_stop = True
             return -1

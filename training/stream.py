@@ -137,27 +137,33 @@ def lesion_target(labels: npt.NDArray[np.uint16], ignored: Sequence[int]) -> npt
 
 
 class _From(Sampler[int]):
-    """Numbers from a start to the end.
+    """One process's numbers from a start to the end: a block of each round of all processes.
 
     Its length is the whole run's: Lightning counts the batches before a resume as done.
     """
 
-    def __init__(self, start: int, stop: int) -> None:
-        self._numbers, self._stop = range(start, stop), stop
+    def __init__(self, start: int, stop: int, batch_size: int, rank: int, ranks: int) -> None:
+        self._rounds = range(start, stop, batch_size * ranks)
+        self._batch_size, self._first, self._length = batch_size, rank * batch_size, stop // ranks
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
+        for number in self._rounds:
+            yield from range(number + self._first, number + self._first + self._batch_size)
 
     def __len__(self) -> int:
-        return self._stop
+        return self._length
 
 
 def patch_loader(
-    dataset: PatchDataset, *, start: int, batch_size: int
+    dataset: PatchDataset, *, start: int, batch_size: int, rank: int = 0, ranks: int = 1
 ) -> DataLoader[dict[str, torch.Tensor]]:
-    """Return the batches of a run from patch `start` onward.
+    """Return one process's batches of a run from patch `start` onward.
+
+    Process `rank` of `ranks` takes its block of every `ranks * batch_size` patches: together they learn
+    from the very patches that one process with a batch of that size would.
 
     No worker processes: cutting a patch costs a tenth of a training step, and on two cores a worker
     would take its time from the network.
     """
-    return DataLoader(dataset, batch_size=batch_size, sampler=_From(start, len(dataset)), drop_last=True)
+    numbers = _From(start, len(dataset), batch_size, rank, ranks)
+    return DataLoader(dataset, batch_size=batch_size, sampler=numbers, drop_last=True)

@@ -20,16 +20,20 @@ PATCH_SEED = 10_000
 class FixedPatches(Dataset[dict[str, torch.Tensor]]):
     """A few patches of each validation exam, never varied."""
 
-    def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+    def __init__(self, cache: ExamCache, settings: TrainSettings, rank: int = 0, ranks: int = 1) -> None:
         """Cut the patches.
 
         Args:
             cache: Where the exams are.
             settings: Which exams, how many patches, how large.
+            rank: Of `ranks` processes, which one; it takes every n-th exam.
+            ranks: Processes that validate together. With fewer exams than these, each takes all exams: every
+                figure is a ratio, and a process without a patch would leave the others waiting.
         """
         stream = replace(settings.stream, near_lesion=0.5, on_skeleton=0.5)
         self._patches: list[tuple[Patch, list[int]]] = []
-        for seed in stream.validation_seeds:
+        seeds = stream.validation_seeds
+        for seed in seeds[rank::ranks] if len(seeds) >= ranks else seeds:
             exam, rng = cache.load(seed), np.random.default_rng((PATCH_SEED, seed))
             for _ in range(settings.validation_patches):
                 patch = crop(exam, draw_start(exam, stream, rng), stream.patch_size)
@@ -50,6 +54,8 @@ class FixedPatches(Dataset[dict[str, torch.Tensor]]):
         }
 
 
-def validation_loader(cache: ExamCache, settings: TrainSettings) -> DataLoader[dict[str, torch.Tensor]]:
-    """Return the fixed patches in batches of the training's size."""
-    return DataLoader(FixedPatches(cache, settings), batch_size=settings.batch_size)
+def validation_loader(
+    cache: ExamCache, settings: TrainSettings, rank: int = 0, ranks: int = 1
+) -> DataLoader[dict[str, torch.Tensor]]:
+    """Return one process's fixed patches in batches of the training's size."""
+    return DataLoader(FixedPatches(cache, settings, rank, ranks), batch_size=settings.batch_size)

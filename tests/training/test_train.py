@@ -14,7 +14,8 @@ from marrowmap.training.config import TrainSettings
 from marrowmap.training.module import MarrowModule
 from marrowmap.training.prepare import open_cache
 from marrowmap.training.toy import toy_exam
-from marrowmap.training.train import lightning_precision, train
+from marrowmap.training.train import train
+from marrowmap.training.trainer import lightning_precision
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -112,3 +113,31 @@ def test_a_run_is_computed_in_the_precision_that_is_asked_for(
 def test_float16_without_a_gpu_is_refused(small_run: TrainSettings) -> None:
     with pytest.raises(SettingsError, match="needs a GPU; choose bfloat16 or float32"):
         lightning_precision(replace(small_run, device="cpu", precision="float16"))
+
+
+def test_batches_are_added_up_to_one_step(small_run: TrainSettings) -> None:
+    train(replace(small_run, accumulate=2), make=toy_exam)
+    assert torch.load(small_run.run / "last.ckpt", weights_only=True)["global_step"] == 6
+    with (small_run.run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["name"] == "total"] == ["1", "2", "3", "4", "5", "6"]
+    assert [row["step"] for row in rows if row["name"] == "validation_loss"] == ["3", "6"]
+
+
+def test_a_run_that_gets_no_better_ends_after_its_patience(small_run: TrainSettings) -> None:
+    # Nothing is found at first, so the sensitivity stays at 0: one look to compare with, two in vain.
+    settings = replace(small_run, max_steps=50, validate_every=1, patience=2, watch="sensitivity")
+    train(settings, make=toy_exam)
+    assert torch.load(small_run.run / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_patience_without_validation_patches_is_refused(small_run: TrainSettings) -> None:
+    with pytest.raises(SettingsError, match="patience needs validation patches"):
+        replace(small_run, patience=3, validation_patches=0)
+
+
+def test_every_file_of_a_run_is_explained_in_it(small_run: TrainSettings) -> None:
+    train(small_run, make=toy_exam)
+    guide = (small_run.run / "run.md").read_text()
+    assert "6 steps of 2 patches" in guide
+    assert all(f"`{path.name}`" in guide for path in small_run.run.iterdir())
