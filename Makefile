@@ -34,5 +34,5 @@ $(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(TEST_STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet -c constraints.txt -e ".[dev,train,simulate,serve,cohort]"
+	$(PIP) install --quiet -c constraints.txt -e ".[dev,train,simulate,serve,cohort,onnx,mlflow]"
 	touch $(DEMO_STAMP) $@

@@ -84,7 +84,7 @@ def draw(image: npt.NDArray[np.float32], reference: LesionMask, predicted: Lesio
 def _outlined(grey: npt.NDArray[np.uint8], mask: LesionMask, colour: tuple[int, int, int]) -> Picture:
     grey, mask = _enlarged(grey), _enlarged(mask)
     picture = np.repeat(grey[..., None], 3, axis=2)
-    picture[mask & ~ndimage.binary_erosion(mask)] = colour
+    picture[mask & ~np.asarray(ndimage.binary_erosion(mask), dtype=bool)] = colour
     return picture
 
 

@@ -135,7 +135,7 @@ def surface_dice(
 
 def _outline(mask: LesionMask) -> LesionMask:
     """Return the voxels of a mask that share a face with the outside."""
-    return mask & ~ndimage.binary_erosion(mask)
+    return mask & ~np.asarray(ndimage.binary_erosion(mask), dtype=bool)
 
 
 def _near(outline: LesionMask, other: LesionMask, spacing_mm: SpacingMm, tolerance_mm: float) -> int:
