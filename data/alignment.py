@@ -15,6 +15,7 @@ from scipy import fft, ndimage
 
 from marrowmap.data.exam import Array3D, ExamWarning, Sequence, Volume
 from marrowmap.data.placement import resampled_like
+from marrowmap.data.silhouette import filled_body
 
 #: Where images are compared: coarse enough to be quick, a third of it is still resolved.
 _COMPARED_AT_MM = 8.0
@@ -24,6 +25,8 @@ _MAXIMUM_SHIFT_MM = 40.0
 LEAST_SHIFT_MM = 6.0
 #: A shift pays if the edges agree at all with it, and by this much and by this factor more than without.
 LEAST_AGREEMENT, LEAST_GAIN, LEAST_RATIO = 0.2, 0.05, 1.25
+#: Edges that agree so well as they lie are in their place (undisturbed sequences: 0.4 to 0.9).
+ANCHOR_AGREEMENT = 0.4
 #: Images that move together: one acquisition, one shift.
 _TOGETHER = (
     (Sequence.T1,),
@@ -60,6 +63,11 @@ class Shift:
         is_clear = gain >= LEAST_GAIN and self.agreement >= LEAST_RATIO * self.agreement_before
         return self.length_mm >= LEAST_SHIFT_MM and self.agreement >= LEAST_AGREEMENT and is_clear
 
+    @property
+    def is_anchor(self) -> bool:
+        """True when the volume lies where the other does: its edges agree well as it is."""
+        return self.agreement_before >= ANCHOR_AGREEMENT and not self.pays
+
 
 def aligned_to_diffusion(
     volumes: Mapping[Sequence, Volume],
@@ -77,12 +85,12 @@ def aligned_to_diffusion(
     if fixed is None:
         return result, warnings
     coarse = _thinned(fixed)
-    for together in _TOGETHER:
-        present = [sequence for sequence in together if sequence in volumes]
-        if not present:
-            continue
-        shift = shift_between(coarse, volumes[present[0]])
-        if shift.pays:
+    groups = [present for group in _TOGETHER if (present := [s for s in group if s in volumes])]
+    shifts = [shift_between(coarse, volumes[present[0]]) for present in groups]
+    lying = [volumes[g[0]] for g, s in zip(groups, shifts, strict=True) if s.is_anchor]
+    for present, shift in zip(groups, shifts, strict=True):
+        witnesses = [coarse, *lying]
+        if shift.pays and all(_outlines_agree_more(w, volumes[present[0]], shift, coarse) for w in witnesses):
             result |= {sequence: _moved(volumes[sequence], shift) for sequence in present}
             warnings.append(_warning(present, shift))
     return result, warnings
@@ -113,6 +121,25 @@ def shift_between(fixed: Volume, moving: Volume) -> Shift:
     x, y, z = (float(v) for v in fixed.affine_ras_mm[:3, :3] @ voxels)
     before = float(agreement[tuple(reach)])
     return Shift(ras_mm=(x, y, z), agreement=float(agreement.max()), agreement_before=before)
+
+
+def _outlines_agree_more(witness: Volume, moving: Volume, shift: Shift, grid: Volume) -> bool:
+    """Say whether the body's outline fits that of another image better with a shift than without.
+
+    Edges alone can fit an organ's border to its neighbour's, and echo-planar images to their ghost: in 3 of
+    20 simulated exams that moved a T1 by 22 to 45 mm that lay where it should. Images that lie where
+    diffusion does are witnesses too.
+    """
+    body, before, after = (
+        filled_body(resampled_like(volume, grid).array, grid)
+        for volume in (witness, moving, _moved(moving, shift))
+    )
+    return _overlap(body, after) > _overlap(body, before)
+
+
+def _overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    """Return the Dice overlap of two outlines, 0 where there are none."""
+    return 2 * float((one & other).sum()) / max(float(one.sum() + other.sum()), 1.0)
 
 
 def _thinned(volume: Volume) -> Volume:

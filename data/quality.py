@@ -33,7 +33,7 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
     Returns:
         Coded warnings, empty when nothing is to be said.
     """
-    silhouette = _diffusion_silhouette(volumes, study.stature_m)
+    silhouette = _silhouette(volumes, study.stature_m)
     has_crown = silhouette is not None and silhouette.head == "complete"
     return [
         *_missing(volumes),
@@ -157,12 +157,21 @@ def _coverage(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     return warnings
 
 
-def _diffusion_silhouette(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> Silhouette | None:
-    """Return the body's outline on diffusion, which lesions are found on; None without diffusion."""
-    diffusion = volumes.get(Sequence.DWI_LOW) or volumes.get(Sequence.DWI_HIGH)
-    if diffusion is None or min(diffusion.shape) < 3:
-        return None
-    return silhouette_of(diffusion, stature_m)
+def _silhouette(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> Silhouette | None:
+    """Return the body's outline on the image that shows a head best; None without an image.
+
+    Diffusion decides where lesions are found, but its outline is the least sure; what it covers less than
+    the others has a warning of its own (`partial_...`).
+    """
+    shown = (Sequence.T1, Sequence.DIXON_IN, Sequence.T2, Sequence.DWI_LOW, Sequence.STIR)
+    found = None
+    for sequence in shown:
+        if sequence in volumes and min(volumes[sequence].shape) >= 3:
+            silhouette = silhouette_of(volumes[sequence], stature_m)
+            if silhouette.head == "complete":
+                return silhouette
+            found = found or silhouette
+    return found
 
 
 def _thick_slices(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:

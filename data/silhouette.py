@@ -25,9 +25,9 @@ COARSE_MM = 6.0
 MID_THIGH, PERINEUM = 0.60, 0.53
 #: Stature where none is written (m).
 USUAL_STATURE_M = 1.70
-#: A neck is narrower than this, and than the head and half the shoulders (cm2); it lies within so much of
-#: the top of the body (mm).
-_NECK_CM2, _HEAD_REACH_MM = 200.0, 330.0
+#: A neck is narrower than so much of the head's widest section and than half the shoulders, and lies within
+#: so much of the top of the body (mm).
+_NECK, _HEAD_REACH_MM = 0.95, 330.0
 #: The uppermost section of a whole head is below this part of its widest; from crown to neck is so far (mm).
 _CROWN, _LEAST_HEAD_MM = 0.5, 100.0
 
@@ -149,7 +149,7 @@ def _head(areas_cm2: npt.NDArray[np.float64], step_mm: float) -> Seen:
     areas = areas_cm2[: max(int(_HEAD_REACH_MM / step_mm), 3)]
     widest_below = np.maximum.accumulate(areas[::-1])[::-1]
     widest_above = np.maximum.accumulate(areas)
-    is_neck = (areas < _NECK_CM2) & (areas * 2 < widest_below) & (areas < widest_above)
+    is_neck = (areas * 2 < widest_below) & (areas < _NECK * widest_above)
     if not is_neck.any():
         return "absent"
     neck = int(np.flatnonzero(is_neck)[np.argmin(areas[is_neck])])

@@ -115,6 +115,7 @@ def _outlined(segmentation: Segmentation, threshold: float, settings: LesionSett
     return outline_lesions(
         segmentation.lesion_probability,
         threshold=settings.threshold or threshold,
+        outline=settings.outline,
         minimum_volume_ml=settings.minimum_volume_ml,
         voxel_ml=segmentation.grid.voxel_ml,
     )

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from marrowmap.data.components import find_components
 from marrowmap.data.exam import Array3D, ExamWarning, LesionMask
+from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, lesion_components
 
 #: Ids are uint16 in `lesions.nii.gz`.
 MAXIMUM_LESIONS = 65_535
@@ -42,18 +42,24 @@ class LesionInstances:
 
 
 def outline_lesions(
-    lesion_probability: Array3D, *, threshold: float, minimum_volume_ml: float, voxel_ml: float
+    lesion_probability: Array3D,
+    *,
+    threshold: float,
+    outline: float = OUTLINE_PROBABILITY,
+    minimum_volume_ml: float,
+    voxel_ml: float,
 ) -> LesionInstances:
     """Cut the probability into connected lesions, touching at a face, edge or corner.
 
     Args:
         lesion_probability: float32 `(i, j, k)` in [0, 1].
-        threshold: Voxels of this probability or more are lesion.
+        threshold: A lesion has a voxel of this probability or more.
+        outline: Its other voxels have this probability or more.
         minimum_volume_ml: Components of less are specks.
         voxel_ml: Volume of a voxel.
     """
-    components = find_components(lesion_probability >= threshold)
-    sizes = np.concatenate([[0], components.voxels])
+    components, is_found = lesion_components(lesion_probability, threshold, outline)
+    sizes = np.concatenate([[0], np.where(is_found, components.voxels, 0)])
     order = np.argsort(-sizes, kind="stable")
     is_large = (sizes > 0) & (sizes * voxel_ml >= minimum_volume_ml - 1e-9)
     order = order[is_large[order]][:MAXIMUM_LESIONS]

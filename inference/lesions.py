@@ -13,6 +13,7 @@ from marrowmap.data.components import Diameters, diameters_mm
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.exam import Affine, Sequence
 from marrowmap.data.grid import Grid
+from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY
 from marrowmap.data.model_input import ModelInput
 from marrowmap.data.skeleton import Region
 from marrowmap.inference.benign import (
@@ -46,7 +47,9 @@ class LesionSettings:
     """What becomes a lesion.
 
     Attributes:
-        threshold: Probability of lesion voxels; None takes the bundle's own, where it was calibrated.
+        threshold: Probability that a lesion reaches somewhere; None takes the bundle's own, where it was
+            calibrated.
+        outline: Probability of the other voxels of such a lesion; above the threshold it has no effect.
         minimum_volume_ml: Less is a speck: counted in a warning, not listed. A 5 mm sphere has 0.065 ml.
         placement: When a lesion counts as being in bone.
         certainty: What makes it equivocal.
@@ -55,6 +58,7 @@ class LesionSettings:
     """
 
     threshold: float | None = None
+    outline: float = OUTLINE_PROBABILITY
     minimum_volume_ml: float = 0.03
     placement: PlacementSettings = field(default_factory=PlacementSettings)
     certainty: CertaintySettings = field(default_factory=CertaintySettings)
@@ -69,6 +73,8 @@ class LesionSettings:
         """
         if self.threshold is not None and not 0.0 < self.threshold < 1.0:
             raise SettingsError(f"need a lesion threshold between 0 and 1, found {self.threshold}")
+        if not 0.0 < self.outline < 1.0:
+            raise SettingsError(f"need an outline probability between 0 and 1, found {self.outline}")
         if self.minimum_volume_ml < 0.0:
             raise SettingsError(f"need a minimum_volume_ml of 0 or more, found {self.minimum_volume_ml}")
 

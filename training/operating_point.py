@@ -1,7 +1,8 @@
 """From which probability a voxel is called lesion: chosen on validation exams by one stated rule.
 
 **Rule.** The threshold with the highest lesion-level F1 over all validation exams: lesions of 5 mm or
-more found, against predicted components that belong to no lesion. Of equal ones the lowest.
+more found, against predicted components that belong to no lesion. Of equal ones the lowest. Lesions are
+outlined as `infer` does it (`lesion_components`): what reaches the threshold, drawn to a probability of 0.5.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from marrowmap.data.components import find_components
 from marrowmap.data.exam import Array3D, LabelArray
+from marrowmap.data.lesion_outline import lesion_components
 from marrowmap.models.engine import Engine
 from marrowmap.models.unet import LESION_CHANNEL
 from marrowmap.models.windows import gaussian_weight, plan_windows, window_slices
@@ -104,7 +106,9 @@ def _tried(
     exam: PreparedExam, probability: Array3D, threshold: float, known: dict[int, float]
 ) -> tuple[LesionMatches, int, int]:
     """Return the matches, the overlap and the summed sizes of reference and prediction, in voxels."""
-    predicted = without_specks(probability >= threshold, exam.spacing_mm)
+    components, is_found = lesion_components(probability, threshold)
+    mask = np.concatenate([[False], is_found])[components.labels]
+    predicted = without_specks(mask, exam.spacing_mm)
     reference = np.asarray(exam.lesions)
     overlap = int(((reference > 0) & (predicted > 0)).sum())
     sizes = int((reference > 0).sum()) + int((predicted > 0).sum())

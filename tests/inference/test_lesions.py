@@ -200,6 +200,18 @@ def test_the_setting_takes_precedence_over_the_threshold_of_the_weights() -> Non
     assert findings(box((20, 20, 20), (8, 4, 4)), settings=strict).lesions == ()
 
 
+def test_a_lesion_that_reaches_the_threshold_is_drawn_to_the_outline_and_others_are_not() -> None:
+    probability = np.zeros((12, 5, 5), dtype=np.float32)
+    probability[1:4, 2, 2] = (0.6, 0.95, 0.4)
+    probability[7:10, 2, 2] = 0.8
+    found = outline_lesions(probability, threshold=0.9, outline=0.5, minimum_volume_ml=0.0, voxel_ml=1.0)
+    assert np.argwhere(found.mask).tolist() == [[1, 2, 2], [2, 2, 2]]
+    assert found.specks == 0
+    # An outline above the threshold has no effect.
+    same = outline_lesions(probability, threshold=0.7, outline=0.9, minimum_volume_ml=0.0, voxel_ml=1.0)
+    assert same.mask.sum() == 4
+
+
 def test_a_voxel_of_exactly_the_threshold_is_lesion() -> None:
     probability = np.zeros((4, 4, 4), dtype=np.float32)
     probability[1, 1, 1] = 0.5

@@ -1,0 +1,34 @@
+"""From lesion probabilities to voxels of lesions: one threshold finds, a lower one outlines."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from marrowmap.data.components import Components, find_components
+from marrowmap.data.exam import Array3D
+
+#: Voxels more likely lesion than not belong to a lesion that was found. With the threshold of the highest F1
+#: (0.9 for the first weights) as outline too, simulated lesions kept half their volume and lost 0.05 of Dice.
+OUTLINE_PROBABILITY = 0.5
+
+
+def lesion_components(
+    probability: Array3D, threshold: float, outline: float = OUTLINE_PROBABILITY
+) -> tuple[Components, npt.NDArray[np.bool_]]:
+    """Return the connected components of likely voxels, and which of them are found.
+
+    Args:
+        probability: float32 `(i, j, k)` in [0, 1].
+        threshold: A component that reaches this anywhere is found.
+        outline: Voxels of this probability or more belong to a component; above the threshold it has no
+            effect.
+
+    Returns:
+        The components, touching at a face, edge or corner, and bool `(n,)` by component.
+    """
+    components = find_components(probability >= min(outline, threshold))
+    peaks = np.zeros(components.count + 1, dtype=np.float32)
+    inside = components.labels > 0
+    np.maximum.at(peaks, components.labels[inside], probability[inside])
+    return components, peaks[1:] >= threshold
