@@ -47,9 +47,9 @@ class StreamSettings:
             focal lesions by definition, and one or two voxels cannot be told from noise.
     """
 
-    exams: int = 60
+    exams: int = 110
     first_seed: int = TRAINING_SEEDS.start
-    validation_exams: int = 4
+    validation_exams: int = 6
     first_validation_seed: int = VALIDATION_SEEDS.start
     cache: Path = Path(".cache/simulated")
     mode: Literal["fixed", "growing"] = "fixed"
@@ -208,7 +208,7 @@ class TrainSettings:
 
     run: Path = Path("runs/default")
     seed: int = 0
-    max_steps: int = 6000
+    max_steps: int = 9300
     max_minutes: float | None = None
     batch_size: int = 2
     threads: int | None = None
