@@ -155,7 +155,7 @@ def test_a_probability_of_0_8_that_is_right_four_times_in_five_is_calibrated() -
 
 
 def test_the_same_predictions_do_not_differ() -> None:
-    exams = [exam(str(n), [0.9, None], [0.3]) for n in range(6)]
+    exams = [exam(str(n), [0.9, None], [0.3]) for n in range(12)]
     row = compare(exams, exams, FEW)["figures"]["lesion_dice"]
     assert (row["difference"], row["p_bootstrap"], row["p_wilcoxon"]) == (0.0, 1.0, 1.0)
 
@@ -168,6 +168,12 @@ def test_better_outlines_on_every_exam_are_significant() -> None:
     assert row["interval"][0] > 0
     assert row["p_wilcoxon"] < 0.001
     assert row["p_bootstrap"] <= row["p_holm"] <= 0.15
+
+
+def test_three_exams_that_lean_one_way_are_no_significance() -> None:
+    better, worse = ([exam(str(n), [0.9], [], dice=value) for n in range(3)] for value in (0.6, 0.4))
+    row = compare(better, worse, FEW)["figures"]["lesion_dice"]
+    assert (row["exams"], row["p_bootstrap"], row["p_holm"]) == (3, None, None)
 
 
 def test_a_comparison_needs_the_same_exams() -> None:

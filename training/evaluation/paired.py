@@ -33,6 +33,8 @@ COMPARED = (
     "absolute_count_error",
     "count_band_right",
 )
+#: Fewer exams than this give no bootstrap p-value: three that all lean one way would pass for significant.
+MINIMUM_EXAMS = 10
 FROC_FIGURES = ("mean_sensitivity", "average_precision")
 
 
@@ -71,7 +73,10 @@ def _ratios(
 ) -> dict[str, Any]:
     values = [ratio(above.sum(), below.sum()) for above, below in (first, second)]
     resampled = resampled_ratio(*first, drawn) - resampled_ratio(*second, drawn)
-    return _row(values[0], values[1], resampled, settings) | {"p_wilcoxon": _wilcoxon(first, second)}
+    known = int(((first[1] > 0) & (second[1] > 0)).sum())
+    return _row(values[0], values[1], resampled, settings, exams=known) | {
+        "p_wilcoxon": _wilcoxon(first, second)
+    }
 
 
 def _curves(
@@ -83,21 +88,24 @@ def _curves(
     rows = {}
     for place, name in enumerate(FROC_FIGURES):
         difference = resampled[0][:, place] - resampled[1][:, place]
-        row = _row(float(whole[0][place]), float(whole[1][place]), difference, settings)
+        known = sum(exam.reference_focal > 0 for exam in first)
+        row = _row(float(whole[0][place]), float(whole[1][place]), difference, settings, exams=known)
         rows[name] = row | {"p_wilcoxon": None}  # a curve has no value of one exam
     return rows
 
 
 def _row(
-    first: float | None, second: float | None, resampled: Floats, settings: EvaluationSettings
+    first: float | None, second: float | None, resampled: Floats, settings: EvaluationSettings, *, exams: int
 ) -> dict[str, Any]:
+    """Return one line of the comparison; `exams` is how many have a value in both sets."""
     is_known = first is not None and second is not None
     return {
         "first": first,
         "second": second,
         "difference": first - second if first is not None and second is not None else None,
         "interval": interval(resampled, settings.level) if is_known else None,
-        "p_bootstrap": p_value(resampled) if is_known else None,
+        "exams": exams,
+        "p_bootstrap": p_value(resampled) if is_known and exams >= MINIMUM_EXAMS else None,
     }
 
 
