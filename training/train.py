@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from marrowmap.data.errors import BundleError, SettingsError
+from marrowmap.training.annotated import SPLIT_FILE, AnnotatedSplit, annotated_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import TrainSettings, as_plain
 from marrowmap.training.module import AveragedWeights, MarrowModule
@@ -47,19 +48,41 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
     Raises:
         SettingsError: If there is nothing to resume, or a run is already there.
         BundleError: If `init_from` does not fit the network.
+        StudyError: If an annotated exam cannot be used.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     cache = open_cache(settings)
     stream, workers = settings.stream, settings.stream.workers
+    own = annotated_split(stream)
+    make = own.maker(make)
+    prepare(cache, own.exams, settings.model_input, workers=workers, make=make)
     prepare(cache, stream.validation_seeds, settings.model_input, workers=workers, make=make)
     if stream.mode == "fixed" or settings.prepare_only:
         prepare(cache, stream.training_seeds, settings.model_input, workers=workers, make=make)
     if settings.prepare_only:
         return None
     resumed = begin_run(settings)
+    _remember_split(own, settings)
     with _exams_arriving(cache, settings, make):
-        return _fit(cache, settings, resumed)
+        return _fit(cache, settings, own, resumed)
+
+
+def _remember_split(own: AnnotatedSplit, settings: TrainSettings) -> None:
+    """Write which annotated exams train and which validate.
+
+    Raises:
+        SettingsError: If a run that is resumed began with others.
+    """
+    path, text = settings.run / SPLIT_FILE, own.to_json()
+    is_other = path.is_file() and path.read_text(encoding="utf-8") != text
+    if settings.resume and (is_other or (own.exams and not path.is_file())):
+        raise SettingsError(
+            f"the annotated exams are not those that {settings.run} began with; put them back, or begin "
+            "another run with --init_from"
+        )
+    if own.exams:
+        path.write_text(text, encoding="utf-8")
 
 
 def begin_run(settings: TrainSettings) -> Path | None:
@@ -79,12 +102,12 @@ def begin_run(settings: TrainSettings) -> Path | None:
     return last if settings.resume else None
 
 
-def _fit(cache: ExamCache, settings: TrainSettings, resumed: Path | None) -> Path:
+def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed: Path | None) -> Path:
     lightning.seed_everything(settings.seed, verbose=False)
     module = MarrowModule(settings)
     if settings.init_from is not None and resumed is None:
         start_from_bundle(module, settings.init_from)
-    data = _Data(cache, settings)
+    data = _Data(cache, settings, own)
     with _quiet_lightning():
         trainer = _trainer(settings, data.validation_batches)
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True if resumed else None)
@@ -114,10 +137,10 @@ def start_from_bundle(module: MarrowModule, folder: Path) -> None:
 class _Data(lightning.LightningDataModule):
     """Patches from where the run stands, and the fixed validation patches."""
 
-    def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+    def __init__(self, cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit) -> None:
         super().__init__()
-        self._cache, self._settings = cache, settings
-        self._validation = validation_loader(cache, settings)
+        self._cache, self._settings, self._own = cache, settings, own
+        self._validation = validation_loader(cache, settings, own.validation)
 
     @property
     def validation_batches(self) -> int:
@@ -134,6 +157,7 @@ class _Data(lightning.LightningDataModule):
             settings.augment,
             seed=settings.seed,
             length=settings.max_steps * settings.batch_size,
+            annotated=self._own.training,
         )
         assert self.trainer is not None
         start = self.trainer.global_step * settings.batch_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,16 +21,17 @@ PATCH_SEED = 10_000
 class FixedPatches(Dataset[dict[str, torch.Tensor]]):
     """A few patches of each validation exam, never varied."""
 
-    def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+    def __init__(self, cache: ExamCache, settings: TrainSettings, annotated: Sequence[int] = ()) -> None:
         """Cut the patches.
 
         Args:
             cache: Where the exams are.
-            settings: Which exams, how many patches, how large.
+            settings: Which simulated exams, how many patches, how large.
+            annotated: Numbers of the annotated exams that are held out.
         """
         stream = replace(settings.stream, near_lesion=0.5, on_skeleton=0.5)
         self._patches: list[tuple[Patch, list[int]]] = []
-        for seed in stream.validation_seeds:
+        for seed in (*stream.validation_seeds, *annotated):
             exam, rng = cache.load(seed), np.random.default_rng((PATCH_SEED, seed))
             for _ in range(settings.validation_patches):
                 patch = crop(exam, draw_start(exam, stream, rng), stream.patch_size)
@@ -50,6 +52,8 @@ class FixedPatches(Dataset[dict[str, torch.Tensor]]):
         }
 
 
-def validation_loader(cache: ExamCache, settings: TrainSettings) -> DataLoader[dict[str, torch.Tensor]]:
+def validation_loader(
+    cache: ExamCache, settings: TrainSettings, annotated: Sequence[int] = ()
+) -> DataLoader[dict[str, torch.Tensor]]:
     """Return the fixed patches in batches of the training's size."""
-    return DataLoader(FixedPatches(cache, settings), batch_size=settings.batch_size)
+    return DataLoader(FixedPatches(cache, settings, annotated), batch_size=settings.batch_size)
