@@ -54,6 +54,11 @@ class AnnotatedSplit:
         """Return what prepares a number: an annotated exam from its files, a seed as before."""
         return partial(_make, dict(self.exams), make) if self.exams else make
 
+    def validated_on(self, settings: StreamSettings) -> str:
+        """Return what the validation exams of a run are: simulated, annotated, or both."""
+        kinds = ["simulated"] * bool(settings.validation_seeds) + ["annotated"] * bool(self.validation)
+        return " and ".join(kinds)
+
     def to_json(self) -> str:
         """Return what a run remembers of it."""
         parts = {"training": self.training, "validation": self.validation}

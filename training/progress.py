@@ -17,13 +17,15 @@ _log = logging.getLogger(__name__)
 class Progress(Callback):
     """Logs a line every few seconds: step, loss, patches a second, share of time waiting for data."""
 
-    def __init__(self, every_s: float, table: Path) -> None:
+    def __init__(self, every_s: float, table: Path, validated_on: str = "simulated") -> None:
         """Prepare the table.
 
         Args:
             every_s: Seconds between lines.
             table: CSV to append to.
+            validated_on: What the validation exams are, said beside every number of theirs.
         """
+        self._validated_on = validated_on
         self._every_s, self._table = every_s, _Table(table)
         self._said = self._ended = time.monotonic()
         self._steps, self._waited_s = 0, 0.0
@@ -69,7 +71,7 @@ class Progress(Callback):
         row = _numbers(trainer, "validation/")
         self._table.add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
         words = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
-        _log.info("validation (simulated) at step %d: %s", trainer.global_step, words)
+        _log.info("validation (%s) at step %d: %s", self._validated_on, trainer.global_step, words)
         # Validation is neither training nor waiting.
         self._said += time.monotonic() - self._ended
         self._ended = time.monotonic()

@@ -109,7 +109,7 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
         start_from_bundle(module, settings.init_from)
     data = _Data(cache, settings, own)
     with _quiet_lightning():
-        trainer = _trainer(settings, data.validation_batches)
+        trainer = _trainer(settings, data.validation_batches, own.validated_on(settings.stream))
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True if resumed else None)
         last = settings.run / LAST_CHECKPOINT
         trainer.save_checkpoint(last)
@@ -168,7 +168,7 @@ class _Data(lightning.LightningDataModule):
         return self._validation
 
 
-def _trainer(settings: TrainSettings, validation_batches: int) -> lightning.Trainer:
+def _trainer(settings: TrainSettings, validation_batches: int, validated_on: str) -> lightning.Trainer:
     checkpoints = ModelCheckpoint(
         dirpath=settings.run,
         filename="last",
@@ -192,7 +192,7 @@ def _trainer(settings: TrainSettings, validation_batches: int) -> lightning.Trai
         default_root_dir=settings.run,
         callbacks=[
             AveragedWeights(settings.optimiser.ema_decay),
-            Progress(settings.log_every_s, settings.run / "metrics.csv"),
+            Progress(settings.log_every_s, settings.run / "metrics.csv", validated_on),
             checkpoints,
         ],
     )
@@ -237,6 +237,8 @@ def _quiet_lightning() -> Iterator[None]:
         # The loader starts where the run stands, which Lightning cannot know.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint")
         warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Nobody is held out where the settings say so.
+        warnings.filterwarnings("ignore", message="Total length of .* across ranks is zero")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*treespec.*")
         for logger in loggers:

@@ -239,6 +239,26 @@ def test_a_run_on_own_exams_alone_trains_resumes_and_exports(
         train(replace(stopped, resume=True))
 
 
+def test_nobody_held_out_trains_without_validation(small_run: TrainSettings, tmp_path: Path) -> None:
+    write_ours(tmp_path / "data" / "p0", 0)
+    own = stream(tmp_path / "data", simulated_weight=0.0, fold=None, cache=tmp_path / "cache")
+    train(replace(small_run, stream=own))
+    assert "validation" not in (small_run.run / "metrics.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("fold", "simulated", "words"),
+    [(0, 1.0, "simulated and annotated"), (0, 0.0, "annotated"), (None, 1.0, "simulated")],
+)
+def test_what_validates_is_called_by_its_kind(
+    tmp_path: Path, fold: int | None, simulated: float, words: str
+) -> None:
+    for n in range(5):
+        write_ours(tmp_path / f"p{n}", n)
+    settings = stream(tmp_path, fold=fold, simulated_weight=simulated)
+    assert annotated_split(settings).validated_on(settings) == words
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
