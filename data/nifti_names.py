@@ -26,6 +26,8 @@ _ENDINGS = (".nii.gz", ".nii")
 _STATION = re.compile(r"[_-]?station[_-]?(\d+)$")
 _CHANNEL = re.compile(r"^(.*)_(\d{4})$")
 _B_VALUE = re.compile(r"^(?:dwi|trace)?[_-]?b(\d+)$")
+#: What an annotator drew, beside the images or among derivatives; it is no volume of the exam.
+ANNOTATION = re.compile(r"(?:^truth_|(?:label|desc)-)(?P<what>lesion|region)s?(?:_(?:mask|dseg))?$")
 _SYNONYMS = {
     "t1w": "t1",
     "t2w": "t2",
@@ -90,7 +92,7 @@ def named_files(path: Path) -> tuple[list[NamedFile], list[str]]:
         known = _named(file, channels)
         if known:
             named.append(known)
-        else:
+        elif not ANNOTATION.search(stem_of(file).lower()):
             unknown.append(file.name)
     return sorted(named, key=lambda f: (f.case, f.station)), unknown
 

@@ -41,3 +41,6 @@ REGION_LABELS = {
 
 #: Background plus the eight regions: the number of region channels of the network.
 REGION_CHANNELS = len(Region) + 1
+
+#: Label of a voxel where nobody drew regions: what the network says there is neither right nor wrong.
+UNLABELLED = 255

@@ -1,4 +1,4 @@
-"""`marrowmap train`: learn from simulated exams."""
+"""`marrowmap train`: learn from simulated exams, from own annotated ones, or from both."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="marrowmap train",
-        description="Train the network on simulated exams. Every field below is an option and a YAML key.",
+        description="Train the network on simulated exams, on own annotated ones (--stream.annotated), or on "
+        "both. Every field below is an option and a YAML key.",
     )
     parser.add_argument("--config", action="config", help="YAML with any of the fields below.")
     parser.add_class_arguments(TrainSettings)

@@ -6,7 +6,7 @@
 └── exam_00012/
     ├── image.npy          float16 (c, i, j, k)
     ├── lesions.npy        uint16 (i, j, k), lesion ids
-    ├── regions.npy        uint8 (i, j, k), Region
+    ├── regions.npy        uint8 (i, j, k), Region, or UNLABELLED where nobody drew any
     ├── body.npy           bool (i, j, k)
     ├── lesion_points.npy  int16 (n, 4): lesion id and a voxel of it
     ├── region_points.npy  int16 (n, 4): region and a voxel of it
@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from marrowmap.data.errors import StudyError
 from marrowmap.data.exam import Affine, LabelArray
+from marrowmap.data.skeleton import UNLABELLED
 
 #: Raised whenever the files of a prepared exam change their meaning.
 CACHE_FORMAT = 1
@@ -50,7 +51,7 @@ class PreparedExam:
     Attributes:
         image: float16 or float32 `(c, i, j, k)` in network units.
         lesions: uint16 `(i, j, k)`, lesion ids, 0 is none.
-        regions: uint8 `(i, j, k)` of `Region`, 0 is no skeleton.
+        regions: uint8 `(i, j, k)` of `Region`, 0 is no skeleton, `UNLABELLED` where nobody drew any.
         affine_ras_mm: 4 x 4, voxel to RAS+ mm.
         present: For each channel, whether the exam has it.
         body: bool `(i, j, k)`; None takes every voxel.
@@ -159,7 +160,9 @@ def _arrays(exam: PreparedExam, rng: np.random.Generator) -> dict[str, npt.NDArr
         "regions": exam.regions.astype(np.uint8),
         "body": body,
         "lesion_points": labelled_points(exam.lesions, POINTS_PER_LESION, rng),
-        "region_points": labelled_points(exam.regions, POINTS_PER_REGION, rng),
+        "region_points": labelled_points(
+            np.where(exam.regions == UNLABELLED, 0, exam.regions), POINTS_PER_REGION, rng
+        ),
         "body_points": np.stack(np.unravel_index(places, body.shape), axis=1).astype(np.int16),
     }
 

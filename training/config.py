@@ -10,85 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from marrowmap.data.errors import SettingsError
 from marrowmap.data.model_input import ModelInputSettings
-from marrowmap.data.seeds import (
-    TRAINING_SEEDS,
-    VALIDATION_SEEDS,
-    require_training_seeds,
-    require_validation_seeds,
-)
 from marrowmap.models.unet import UNetSettings
+from marrowmap.training.stream_settings import StreamSettings as StreamSettings
+from marrowmap.training.stream_settings import require
 
 #: Figures of the fixed validation patches that may end a run early; of these, lower is better.
 Watched = Literal["loss", "sensitivity", "lesion_dice", "region_accuracy"]
 LOWER_IS_BETTER: frozenset[Watched] = frozenset({"loss"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class StreamSettings:
-    """Which exams are learned from, where they are kept and how patches are drawn.
-
-    Attributes:
-        exams: Number of simulated training exams.
-        first_seed: Seed of the first one; the others count up.
-        validation_exams: Number of simulated validation exams.
-        first_validation_seed: Seed of the first one.
-        cache: Folder that keeps prepared exams; about 100 MB an exam.
-        mode: `fixed` prepares every exam before the first step and is deterministic; `growing` starts
-            with `start_exams` and takes up new ones as they arrive, so its patches depend on the clock.
-        start_exams: Exams that `growing` waits for.
-        workers: Processes that simulate; 0 simulates in the training process (`fixed` only).
-        patch_size: Voxels of a patch along `(i, j, k)`; long along the spine.
-        near_lesion: Fraction of patches around a voxel of a lesion, each lesion equally likely; at 0.5 every
-            second one.
-        on_skeleton: Fraction around any voxel of the skeleton; the rest is anywhere in the body.
-        smallest_lesion_mm: Lesions below this longest diameter are neither right nor wrong: they are no
-            focal lesions by definition, and one or two voxels cannot be told from noise.
-    """
-
-    exams: int = 110
-    first_seed: int = TRAINING_SEEDS.start
-    validation_exams: int = 6
-    first_validation_seed: int = VALIDATION_SEEDS.start
-    cache: Path = Path(".cache/simulated")
-    mode: Literal["fixed", "growing"] = "fixed"
-    start_exams: int = 8
-    workers: int = 1
-    patch_size: tuple[int, int, int] = (64, 64, 96)
-    near_lesion: float = 0.5
-    on_skeleton: float = 0.35
-    smallest_lesion_mm: float = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse seeds of another set and fractions that do not add up.
-
-        Raises:
-            SeedError: If a training or validation seed lies outside its set.
-            SettingsError: If a number is out of its range.
-        """
-        require_training_seeds(self.training_seeds)
-        require_validation_seeds(self.validation_seeds)
-        _require(self.exams >= 1, f"exams needs 1 or more, found {self.exams}")
-        _require(self.workers >= 0, f"workers needs 0 or more, found {self.workers}")
-        is_fraction = (
-            min(self.near_lesion, self.on_skeleton) >= 0 and self.near_lesion + self.on_skeleton <= 1
-        )
-        _require(is_fraction, "near_lesion and on_skeleton need fractions that sum to 1 or less; lower one")
-        _require(
-            self.mode == "fixed" or self.workers >= 1,
-            "mode growing needs workers of 1 or more, found 0; set workers or use mode fixed",
-        )
-
-    @property
-    def training_seeds(self) -> range:
-        """Seeds of the training exams."""
-        return range(self.first_seed, self.first_seed + self.exams)
-
-    @property
-    def validation_seeds(self) -> range:
-        """Seeds of the validation exams."""
-        return range(self.first_validation_seed, self.first_validation_seed + self.validation_exams)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,15 +172,15 @@ class TrainSettings:
         """
         multiple = self.network.patch_multiple
         sides = self.stream.patch_size
-        _require(
+        require(
             all(side % multiple == 0 and side > 0 for side in sides),
             f"patch_size needs multiples of {multiple} for this number of features, found {sides}",
         )
-        _require(
+        require(
             min(self.max_steps, self.batch_size, self.validate_every) >= 1,
             "max_steps, batch_size and validate_every need 1 or more; found one below 1",
         )
-        _require(
+        require(
             self.max_minutes is None or self.max_minutes > 0, "max_minutes needs to be positive, or left out"
         )
         self._require_counts()
@@ -259,17 +188,17 @@ class TrainSettings:
     def _require_counts(self) -> None:
         for name in ("accumulate", "devices", "nodes", "patience"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, f"{name} needs 1 or more, found {value}")
+            require(value is None or value >= 1, f"{name} needs 1 or more, found {value}")
         is_watched = self.stream.validation_exams > 0 and self.validation_patches > 0
-        _require(
+        require(
             self.patience is None or is_watched,
             "patience needs validation patches; set stream.validation_exams and validation_patches, found 0",
         )
-        _require(
+        require(
             self.network.norm != "batch" or self.devices * self.nodes == 1,
             "network.norm batch needs one device: each would have its own mean; use instance or group",
         )
-        _require(
+        require(
             self.stream.mode == "fixed" or self.devices * self.nodes == 1,
             "mode growing needs one device: with more, each would see other exams; use --stream.mode fixed",
         )
@@ -288,8 +217,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _require(is_met: bool, message: str) -> None:
-    if not is_met:
-        raise SettingsError(message)

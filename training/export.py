@@ -19,6 +19,7 @@ from marrowmap.models.bundle import Bundle, BundleDescription, revise_metadata, 
 from marrowmap.models.engine import open_engine
 from marrowmap.models.onnx_file import ONNX, require_onnx, write_onnx
 from marrowmap.models.unet import MarrowUNet, UNetSettings, build_unet
+from marrowmap.training.annotated import read_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import StreamSettings, TrainSettings, as_plain
 from marrowmap.training.operating_point import OperatingPoint, choose_threshold, sweep
@@ -37,7 +38,8 @@ class ExportSettings:
     Attributes:
         name: For reports.
         version: Of the weights.
-        validation_exams: Simulated validation exams for the threshold; 0 keeps `lesion_threshold`.
+        validation_exams: Simulated validation exams for the threshold; 0 keeps `lesion_threshold`. A run with
+            annotated exams takes those that it held out instead, all of them.
         first_validation_seed: Seed of the first one.
         lesion_threshold: Probability from which a voxel is lesion, where none is chosen.
         threads: CPU threads for the validation exams; None for all.
@@ -90,19 +92,22 @@ def export(run: Path, out: Path, settings: ExportSettings, *, make: ExamMaker = 
 
 def _with_threshold(run: Path, out: Path, settings: ExportSettings, make: ExamMaker) -> Bundle:
     plain = read_run(run)
+    own = read_split(run)
     network, steps = load_averaged(run, plain)
-    description = describe_run(plain, steps, settings)
-    card = model_card(description, plain, None)
+    description = describe_run(plain, steps, settings, annotated=len(own["training"]))
+    # The product is for exams such as these: where some were held out, they alone choose the threshold.
+    kind = "annotated" if own["validation"] else "simulated"
+    card = model_card(description, plain, None, kind=kind)
     bundle = save_bundle(out, network, description, model_card=card)
     if not settings.validation_exams:
         return bundle
-    points = validate(bundle, plain, settings, make)
+    points = validate(bundle, plain, settings, make, annotated=own["validation"])
     best = choose_threshold(points)
-    _log.info("threshold %.2f: F1 %.3f over %d simulated exams", best.threshold, best.f1, best.exams)
+    _log.info("threshold %.2f: F1 %.3f over %d %s exams", best.threshold, best.f1, best.exams, kind)
     bundle = revise_metadata(bundle, lesion_threshold=best.threshold)
     text = json.dumps([vars(point) | {"f1": point.f1} for point in points], indent=2)
     (run / "operating_points.json").write_text(text + "\n", encoding="utf-8")
-    (out / "model_card.md").write_text(model_card(bundle, plain, points), encoding="utf-8")
+    (out / "model_card.md").write_text(model_card(bundle, plain, points, kind=kind), encoding="utf-8")
     return bundle
 
 
@@ -141,12 +146,19 @@ def load_averaged(run: Path, plain: Mapping[str, Any]) -> tuple[MarrowUNet, int]
     return network.eval(), int(checkpoint["global_step"])
 
 
-def describe_run(plain: Mapping[str, Any], steps: int, settings: ExportSettings) -> BundleDescription:
-    """Return what the bundle says of itself."""
-    stream = plain["stream"]
-    first, count = stream["first_seed"], stream["exams"]
-    i, j, k = stream["patch_size"]
-    trained_on = f"{count} simulated exams (seeds {first} to {first + count - 1}), {steps} steps; no patient"
+def describe_run(
+    plain: Mapping[str, Any], steps: int, settings: ExportSettings, *, annotated: int = 0
+) -> BundleDescription:
+    """Return what the bundle says of itself.
+
+    Args:
+        plain: Settings of the run.
+        steps: Steps trained.
+        settings: Name and version.
+        annotated: Annotated exams that it trained on.
+    """
+    i, j, k = plain["stream"]["patch_size"]
+    trained_on = _trained_on(plain["stream"], steps, annotated)
     return BundleDescription(
         name=settings.name,
         version=settings.version,
@@ -159,13 +171,29 @@ def describe_run(plain: Mapping[str, Any], steps: int, settings: ExportSettings)
     )
 
 
+def _trained_on(stream: Mapping[str, Any], steps: int, annotated: int) -> str:
+    first, count = stream["first_seed"], stream["exams"]
+    simulated = f"{count} simulated exams (seeds {first} to {first + count - 1})"
+    if not annotated:
+        return f"{simulated}, {steps} steps; no patient"
+    fold = "all" if stream["fold"] is None else f"all but fold {stream['fold']} of {stream['folds']}"
+    own = f"{annotated} annotated exams ({fold})"
+    return f"{own} and {simulated}, {steps} steps" if stream["simulated_weight"] else f"{own}, {steps} steps"
+
+
 def validate(
-    bundle: Bundle, plain: Mapping[str, Any], settings: ExportSettings, make: ExamMaker
+    bundle: Bundle,
+    plain: Mapping[str, Any],
+    settings: ExportSettings,
+    make: ExamMaker,
+    *,
+    annotated: Sequence[int] = (),
 ) -> list[OperatingPoint]:
-    """Return what each threshold gives on the validation exams."""
-    seeds = settings.validation_seeds
+    """Return what each threshold gives on the validation exams: the annotated ones where there are any."""
+    seeds = list(annotated) or list(settings.validation_seeds)
     cache = cache_of_run(plain)
-    prepare(cache, seeds, bundle.input, make=make)
+    if not annotated:  # annotated ones were prepared before the run began
+        prepare(cache, seeds, bundle.input, make=make)
     engine = open_engine(bundle, "cpu", settings.threads)
     return sweep((cache.load(seed) for seed in seeds), engine)
 
@@ -177,7 +205,11 @@ def cache_of_run(plain: Mapping[str, Any]) -> ExamCache:
 
 
 def model_card(
-    description: BundleDescription, plain: Mapping[str, Any], points: Sequence[OperatingPoint] | None
+    description: BundleDescription,
+    plain: Mapping[str, Any],
+    points: Sequence[OperatingPoint] | None,
+    *,
+    kind: str = "simulated",
 ) -> str:
     """Return the model card: what it is, what it learned from, what it reached, what it is not for."""
     lines = [
@@ -192,9 +224,9 @@ def model_card(
         f"features {list(description.network['features'])}.",
         f"- Batch {plain['batch_size']}, highest learning rate {plain['optimiser']['learning_rate']}.",
         "",
-        "## Validation (simulated)",
+        f"## Validation ({kind})",
         "",
-        *(_points_table(points) if points else ["Not measured."]),
+        *(_points_table(points, kind) if points else ["Not measured."]),
         "",
         "Radiologist against radiologist on real myeloma diffusion MRI: Dice 0.32. Numbers on simulated",
         "exams say nothing yet of real people. Never to be read as: there is no myeloma.",
@@ -202,10 +234,10 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _points_table(points: Sequence[OperatingPoint]) -> list[str]:
+def _points_table(points: Sequence[OperatingPoint], kind: str) -> list[str]:
     best = choose_threshold(points)
     rows = [
-        f"Threshold {best.threshold:.2f}: highest lesion-level F1 over {best.exams} simulated exams.",
+        f"Threshold {best.threshold:.2f}: highest lesion-level F1 over {best.exams} {kind} exams.",
         "",
         "| threshold | lesions of 5 mm or more found | false positives an exam | F1 | lesion Dice |",
         "|---|---|---|---|---|",

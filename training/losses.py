@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from marrowmap.data.skeleton import UNLABELLED
 from marrowmap.models.unet import STEM_STRIDE
 from marrowmap.training.config import LossSettings
 
@@ -72,7 +73,7 @@ def segmentation_loss(
         cells: float `(n, (1 + regions) * 8, i / 2, j / 2, k / 2)`, logits of `MarrowUNet.cells_and_coarse`.
         coarse: float `(n, regions, i / 2, j / 2, k / 2)` and coarser, the region logits of those levels.
         lesion: uint8 `(n, i, j, k)`: 1 in a lesion, 2 (`IGNORED`) where the answer does not matter.
-        regions: uint8 `(n, i, j, k)`.
+        regions: uint8 `(n, i, j, k)`, `UNLABELLED` where nobody drew any.
         settings: Weights.
         progress: How much of the run is over, 0 to 1; decides how much the lesion Dice weighs.
         phase: Which of the `region_stride ** 3` sets of cells the regions are compared on.
@@ -85,10 +86,11 @@ def segmentation_loss(
     lesion_logits, all_regions = cells.split([CELL_VOXELS, cells.shape[1] - CELL_VOXELS], dim=1)
     lesion_logit, target = lesion_logits.float(), (lesion_cells == 1).float()
     lesion_dice = 1 - _dice(torch.sigmoid(lesion_logit) * counts, target, (0, 1, 2, 3, 4), pooled)
-    lesion_entropy = _lesion_entropy(lesion_logit, target, counts, region_cells > 0, settings)
+    skeleton = (region_cells > 0) & (region_cells != UNLABELLED)
+    lesion_entropy = _lesion_entropy(lesion_logit, target, counts, skeleton, settings)
     region_logits = _some_cells(all_regions, settings.region_stride, phase)
     target_regions = _some_cells(region_cells, settings.region_stride, phase)[:, 0]
-    region_dice, region_entropy = _region_terms(region_logits.float(), target_regions.long(), pooled)
+    region_dice, region_entropy = _region_terms(*_labelled(region_logits.float(), target_regions), pooled)
     coarse_entropy = _coarse_entropy(coarse, region_cells, pooled)
     total = (
         dice_weight(progress, settings) * lesion_dice
@@ -157,10 +159,24 @@ def _coarse_entropy(
     for logits, weight in zip(coarse, COARSE_WEIGHTS, strict=False):
         share = functional.avg_pool3d(share, share.shape[-1] // logits.shape[-1])
         entropy = -(share * functional.log_softmax(logits.float(), dim=1)).sum(dim=1)
-        counted = 1 + COARSE_SKELETON_WEIGHT * (1 - share[:, 0])
+        # A cell of which nobody drew anything has no share at all: it counts as much as was drawn of it.
+        counted = (1 + COARSE_SKELETON_WEIGHT * (1 - share[:, 0])) * share.sum(dim=1)
         weighted, weights = pooled((entropy * counted).sum(), counted.sum())
-        total = total + weight * weighted / weights
+        total = total + weight * weighted / weights.clamp(min=1e-6)
     return total
+
+
+def _labelled(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and int64 target of the voxels whose region was drawn, all of them where all were.
+
+    Args:
+        logits: float `(n, regions, voxels)`.
+        target: uint8 `(n, voxels)`.
+    """
+    is_labelled = target != UNLABELLED
+    if bool(is_labelled.all()):
+        return logits, target.long()
+    return logits.movedim(1, -1)[is_labelled].T[None], target[is_labelled].long()[None]
 
 
 def _some_cells(cells: torch.Tensor, stride: int, phase: int) -> torch.Tensor:
@@ -184,6 +200,8 @@ def _region_terms(
         target: int64 `(n, voxels)`.
         pooled: Sums over the patches of all processes.
     """
+    if not target.numel():  # no region was drawn anywhere; zero, with a gradient of zero
+        return logits.sum(), logits.sum()
     log_probability = functional.log_softmax(logits, dim=1)
     entropy = functional.nll_loss(log_probability, target)
     one_hot = functional.one_hot(target, logits.shape[1]).movedim(-1, 1).float()

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from marrowmap.data.components import components_of, longest_diameter_mm
 from marrowmap.data.exam import LabelArray, LesionMask, SpacingMm
-from marrowmap.data.skeleton import Region
+from marrowmap.data.skeleton import UNLABELLED, Region
 
 #: Share of a reference lesion's voxels that finds it.
 FOUND_OVERLAP = 0.10
@@ -220,7 +220,8 @@ def count_patch(
     matches = match_lesions(lesion_labels, components_of(lesion), (1.0, 1.0, 1.0))
     small = {int(label) for label in np.unique(lesion_labels[ignored])}
     found = [is_found for label, is_found in matches.found.items() if label not in small]
-    truth, said, skeleton = (lesion_labels > 0) & ~ignored, lesion & ~ignored, regions > 0
+    truth, said = (lesion_labels > 0) & ~ignored, lesion & ~ignored
+    skeleton = (regions > 0) & (regions != UNLABELLED)
     return PatchCounts(
         lesions=len(found),
         lesions_found=sum(found),

@@ -19,15 +19,19 @@ _log = logging.getLogger(__name__)
 class Progress(Callback):
     """Logs a line every few seconds: step, loss, patches a second, share of time waiting for data."""
 
-    def __init__(self, every_s: float, table: Path, tracker: Tracker) -> None:
+    def __init__(
+        self, every_s: float, table: Path, tracker: Tracker, validated_on: str = "simulated"
+    ) -> None:
         """Prepare the table.
 
         Args:
             every_s: Seconds between lines.
             table: CSV to append to.
             tracker: Gets the same figures.
+            validated_on: What the validation exams are, said beside every number of theirs.
         """
         self._every_s, self._table, self._tracker = every_s, _Table(table), tracker
+        self._validated_on = validated_on
         self._patches = 0
         self._said = self._ended = time.monotonic()
         self._waited_s = 0.0
@@ -80,7 +84,7 @@ class Progress(Callback):
         if trainer.is_global_zero:
             self._add(trainer.global_step, {f"validation_{name}": value for name, value in row.items()})
             words = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
-            _log.info("validation (simulated) at step %d: %s", trainer.global_step, words)
+            _log.info("validation (%s) at step %d: %s", self._validated_on, trainer.global_step, words)
         # Validation is neither training nor waiting.
         self._said += time.monotonic() - self._ended
         self._ended = time.monotonic()

@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from marrowmap.models.unet import build_unet
+from marrowmap.training.annotated import annotated_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.losses import segmentation_loss
@@ -120,9 +121,10 @@ def _our_turn(cache: ExamCache, settings: TrainSettings) -> _Clock:
     settings.run.mkdir(parents=True)
     clock = _Clock()
     with quiet_lightning():
-        trainer = build_trainer(settings)
+        own = annotated_split(settings.stream)
+        trainer = build_trainer(settings, own)
         trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-        trainer.fit(MarrowModule(settings), datamodule=RunPatches(cache, settings))
+        trainer.fit(MarrowModule(settings), datamodule=RunPatches(cache, settings, own))
     return clock
 
 

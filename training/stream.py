@@ -38,6 +38,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         *,
         seed: int,
         length: int,
+        annotated: Sequence[int] = (),
     ) -> None:
         """Prepare to draw.
 
@@ -48,7 +49,9 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             augmentation: How they are varied, None for not at all.
             seed: Seed of the run.
             length: Patches that the run can use at most.
+            annotated: Numbers of the annotated exams that are mixed in, all of them prepared.
         """
+        self._annotated = list(annotated)
         self._cache, self._wanted, self._settings = cache, list(seeds), settings
         self._augmentation, self._seed, self._length = augmentation, seed, length
         self._exams: dict[int, PreparedExam] = {}
@@ -79,7 +82,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         without lesion alternate at random, the gradient mostly says "more" or "less lesion everywhere", and
         what a lesion looks like is learned ten times more slowly.
         """
-        share, seeds = self._settings.near_lesion, self._seeds_at(number)
+        share, seeds = self._settings.near_lesion, self._pool(number, rng)
         is_near = int((number + 1) * share) > int(number * share)
         exam = self._exam(seeds[int(rng.integers(len(seeds)))])
         for _ in range(DRAWS_FOR_LESION if is_near else 0):
@@ -97,6 +100,13 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
             return crop(exam, start, size)
         shifts = shifted_crops(len(exam.present), self._augmentation, rng)
         return augment(crop(exam, start, size, shifts), self._augmentation, rng)
+
+    def _pool(self, number: int, rng: np.random.Generator) -> list[int]:
+        """Return the exams that a patch may come from: annotated or simulated ones, by their weights."""
+        # Without annotated exams nothing is drawn: runs of before stay the same bit by bit.
+        if self._annotated and rng.random() < self._settings.annotated_share:
+            return self._annotated
+        return self._seeds_at(number)
 
     def _seeds_at(self, number: int) -> list[int]:
         is_growing = self._settings.mode == "growing" and len(self._available) < len(self._wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import lightning.pytorch as lightning
 import torch
 from torch.utils.data import DataLoader
 
-from marrowmap.data.errors import BundleError
+from marrowmap.data.errors import BundleError, SettingsError
+from marrowmap.training.annotated import SPLIT_FILE, AnnotatedSplit, annotated_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.module import MarrowModule
@@ -42,6 +43,7 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
             started than the settings say, or the package that tracks the run is missing.
         BundleError: If `init_from` does not fit the network.
         RunStopped: If SIGTERM ended it before its last step; the checkpoint is written.
+        StudyError: If an annotated exam cannot be used.
     """
     require_launch(settings)
     require_tracking(settings)
@@ -49,7 +51,9 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
         torch.set_num_threads(settings.threads)
     cache = open_cache(settings)
     stream, workers = settings.stream, settings.stream.workers
-    wanted = [stream.validation_seeds]
+    own = annotated_split(stream)
+    make = own.maker(make)
+    wanted: list[Iterable[int]] = [own.exams, stream.validation_seeds]
     if stream.mode == "fixed" or settings.prepare_only:
         wanted.append(stream.training_seeds)
     for seeds in wanted:
@@ -57,18 +61,36 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
     if settings.prepare_only:
         return None
     resumed = begin_run(settings)
+    _remember_split(own, settings)
     with _exams_arriving(cache, settings, make):
-        return _fit(cache, settings, resumed)
+        return _fit(cache, settings, own, resumed)
 
 
-def _fit(cache: ExamCache, settings: TrainSettings, resumed: Path | None) -> Path:
+def _remember_split(own: AnnotatedSplit, settings: TrainSettings) -> None:
+    """Write which annotated exams train and which validate.
+
+    Raises:
+        SettingsError: If a run that is resumed began with others.
+    """
+    path, text = settings.run / SPLIT_FILE, own.to_json()
+    is_other = path.is_file() and path.read_text(encoding="utf-8") != text
+    if settings.resume and (is_other or (own.exams and not path.is_file())):
+        raise SettingsError(
+            f"the annotated exams are not those that {settings.run} began with; put them back, or begin "
+            "another run with --init_from"
+        )
+    if own.exams:
+        path.write_text(text, encoding="utf-8")
+
+
+def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed: Path | None) -> Path:
     lightning.seed_everything(settings.seed, verbose=False)
     module = MarrowModule(settings)
     if settings.init_from is not None and resumed is None:
         start_from_bundle(module, settings.init_from)
-    data = RunPatches(cache, settings)
+    data = RunPatches(cache, settings, own)
     with quiet_lightning():
-        trainer = build_trainer(settings)
+        trainer = build_trainer(settings, own)
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True if resumed else None)
         last = settings.run / LAST_CHECKPOINT
         trainer.save_checkpoint(last)
@@ -98,10 +120,10 @@ def start_from_bundle(module: MarrowModule, folder: Path) -> None:
 class RunPatches(lightning.LightningDataModule):
     """Patches from where the run stands, and the fixed validation patches."""
 
-    def __init__(self, cache: ExamCache, settings: TrainSettings) -> None:
+    def __init__(self, cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit) -> None:
         """Remember where the patches come from; they are cut when Lightning asks for them."""
         super().__init__()
-        self._cache, self._settings = cache, settings
+        self._cache, self._settings, self._own = cache, settings, own
 
     def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
         """Return the patches that the run has not seen."""
@@ -115,6 +137,7 @@ class RunPatches(lightning.LightningDataModule):
             settings.augment,
             seed=settings.seed,
             length=settings.max_steps * patches_a_step,
+            annotated=self._own.training,
         )
         return patch_loader(
             dataset,
@@ -128,7 +151,7 @@ class RunPatches(lightning.LightningDataModule):
         """Return this process's share of the fixed patches."""
         assert self.trainer is not None
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        return validation_loader(self._cache, self._settings, rank, ranks)
+        return validation_loader(self._cache, self._settings, rank, ranks, self._own.validation)
 
 
 @contextmanager

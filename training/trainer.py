@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from marrowmap.data.errors import SettingsError
+from marrowmap.training.annotated import AnnotatedSplit
 from marrowmap.training.config import LOWER_IS_BETTER, TrainSettings
 from marrowmap.training.module import AveragedWeights
 from marrowmap.training.picture import ValidationPicture
@@ -29,13 +30,18 @@ _LIGHTNING_PRECISION: dict[str, _Precision] = {
 }  # fmt: skip
 
 
-def build_trainer(settings: TrainSettings) -> lightning.Trainer:
+def build_trainer(settings: TrainSettings, own: AnnotatedSplit) -> lightning.Trainer:
     """Return the trainer of a run.
+
+    Args:
+        settings: Everything about the run.
+        own: Its annotated exams.
 
     Raises:
         SettingsError: If the precision or the devices are not there.
     """
-    validates = settings.stream.validation_exams > 0 and settings.validation_patches > 0
+    is_held_out = len(settings.stream.validation_seeds) + len(own.validation) > 0
+    validates = is_held_out and settings.validation_patches > 0
     # A second opinion of Lightning on when to requeue would write checkpoints where nobody looks for them.
     slurm = SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
     return lightning.Trainer(
@@ -60,17 +66,17 @@ def build_trainer(settings: TrainSettings) -> lightning.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=settings.run,
-        callbacks=_callbacks(settings),
+        callbacks=_callbacks(settings, own.validated_on(settings.stream)),
     )
 
 
-def _callbacks(settings: TrainSettings) -> list[Callback]:
+def _callbacks(settings: TrainSettings, validated_on: str) -> list[Callback]:
     # Only the first process opens it.
     tracker = tracker_of(settings)
     callbacks: list[Callback] = [
         StopOnSignal(),
         AveragedWeights(settings.optimiser.ema_decay),
-        Progress(settings.log_every_s, settings.run / TABLE, tracker),
+        Progress(settings.log_every_s, settings.run / TABLE, tracker, validated_on),
         ValidationPicture(settings.run / PICTURE, tracker),
     ]
     if settings.patience is not None:

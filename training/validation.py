@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,19 +21,27 @@ PATCH_SEED = 10_000
 class FixedPatches(Dataset[dict[str, torch.Tensor]]):
     """A few patches of each validation exam, never varied."""
 
-    def __init__(self, cache: ExamCache, settings: TrainSettings, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        cache: ExamCache,
+        settings: TrainSettings,
+        rank: int = 0,
+        ranks: int = 1,
+        annotated: Sequence[int] = (),
+    ) -> None:
         """Cut the patches.
 
         Args:
             cache: Where the exams are.
-            settings: Which exams, how many patches, how large.
+            settings: Which simulated exams, how many patches, how large.
             rank: Of `ranks` processes, which one; it takes every n-th exam.
             ranks: Processes that validate together. With fewer exams than these, each takes all exams: every
                 figure is a ratio, and a process without a patch would leave the others waiting.
+            annotated: Numbers of the annotated exams that are held out.
         """
         stream = replace(settings.stream, near_lesion=0.5, on_skeleton=0.5)
         self._patches: list[tuple[Patch, list[int]]] = []
-        seeds = stream.validation_seeds
+        seeds = (*stream.validation_seeds, *annotated)
         for seed in seeds[rank::ranks] if len(seeds) >= ranks else seeds:
             exam, rng = cache.load(seed), np.random.default_rng((PATCH_SEED, seed))
             for _ in range(settings.validation_patches):
@@ -55,7 +64,12 @@ class FixedPatches(Dataset[dict[str, torch.Tensor]]):
 
 
 def validation_loader(
-    cache: ExamCache, settings: TrainSettings, rank: int = 0, ranks: int = 1
+    cache: ExamCache,
+    settings: TrainSettings,
+    rank: int = 0,
+    ranks: int = 1,
+    annotated: Sequence[int] = (),
 ) -> DataLoader[dict[str, torch.Tensor]]:
     """Return one process's fixed patches in batches of the training's size."""
-    return DataLoader(FixedPatches(cache, settings, rank, ranks), batch_size=settings.batch_size)
+    patches = FixedPatches(cache, settings, rank, ranks, annotated)
+    return DataLoader(patches, batch_size=settings.batch_size)
