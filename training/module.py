@@ -63,6 +63,7 @@ class MarrowModule(lightning.LightningModule):
             batch["regions"],
             self.settings.loss,
             coarse=coarse,
+            lesion_weight=batch["lesion_weight"],
             phase=self.global_step,
             progress=self.progress(),
             pooled=sum_over_ranks,

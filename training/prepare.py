@@ -17,6 +17,7 @@ from marrowmap import data
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.grid import resample_nearest
 from marrowmap.data.model_input import ModelInputSettings, to_model_input
+from marrowmap.data.seeds import TRAINING_SEEDS
 from marrowmap.training.cache import ExamCache, PreparedExam
 from marrowmap.training.config import TrainSettings, as_plain
 
@@ -27,10 +28,14 @@ ExamMaker = Callable[[int, ModelInputSettings], PreparedExam]
 
 
 def simulated_exam(seed: int, settings: ModelInputSettings) -> PreparedExam:
-    """Simulate a seed's exam and bring it with its truth to the working grid."""
-    from marrowmap.data.simulate.exam import simulate_exam, to_exam  # needs the extra [simulate]
+    """Simulate a seed's exam and bring it with its truth to the working grid.
 
-    simulated = simulate_exam(seed)
+    Exams to learn from have many lesions (see `simulate.enriched`); others are as in a clinic.
+    """
+    from marrowmap.data.simulate.enriched import simulate_enriched  # needs the extra [simulate]
+    from marrowmap.data.simulate.exam import simulate_exam, to_exam
+
+    simulated = simulate_enriched(seed) if seed in TRAINING_SEEDS else simulate_exam(seed)
     model_input = to_model_input(to_exam(simulated), settings)
     truth = simulated.truth
     return PreparedExam(
@@ -54,7 +59,11 @@ def open_cache(settings: TrainSettings) -> ExamCache:
     A new release or other settings make another cache. Edits to the simulator's source between
     releases do not: they are noticed and logged, and deleting the cache is the user's choice.
     """
-    key = {"version": metadata.version("marrowmap"), "model_input": as_plain(settings.model_input)}
+    key = {
+        "version": metadata.version("marrowmap"),
+        "model_input": as_plain(settings.model_input),
+        "training_exams": "enriched",
+    }
     cache = ExamCache(settings.stream.cache, key)
     mark, source = cache.folder / "source.sha256", _source_hash()
     if not mark.exists():

@@ -24,6 +24,9 @@ from marrowmap.training.patches import Patch, crop, draw_start
 LOOK_EVERY = 50
 #: Exams tried for one that has a lesion; normal and diffuse ones have none.
 DRAWS_FOR_LESION = 20
+#: A lesion of this many voxels or more (12 mm across on the default grid) counts by its voxels alone; a voxel
+#: of a smaller one counts more, up to so many times.
+FULL_LESION_VOXELS, MOST_LESION_WEIGHT = 64, 6.0
 
 
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
@@ -63,15 +66,22 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         return self._length
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        """Return patch `number`: image float32 `(c, i, j, k)`, lesion and regions uint8 `(i, j, k)`."""
+        """Return a patch by its number.
+
+        Returns:
+            `image` float32 `(c, i, j, k)`, `lesion` and `regions` uint8 `(i, j, k)`, and `lesion_weight`
+            float32 `(i, j, k)`.
+        """
         rng = np.random.default_rng((self._seed, number))
         exam, settings = self._drawn_exam(number, rng)
         start = draw_start(exam, settings, rng)
         patch = self._cut(exam, start, rng)
+        weights = lesion_weights(patch.lesions, exam.lesion_points[:, 0], settings)
         # The copies matter: a flipped view has strides that torch refuses.
         return {
             "image": torch.from_numpy(np.ascontiguousarray(patch.image)),
             "lesion": torch.from_numpy(lesion_target(patch.lesions, ignored_lesions(exam, self._settings))),
+            "lesion_weight": torch.from_numpy(weights),
             "regions": torch.from_numpy(np.ascontiguousarray(patch.regions)),
         }
 
@@ -144,6 +154,26 @@ def lesion_target(labels: npt.NDArray[np.uint16], ignored: Sequence[int]) -> npt
     if ignored:
         target[np.isin(labels, ignored)] = IGNORED
     return target
+
+
+def lesion_weights(
+    labels: npt.NDArray[np.uint16], of_points: npt.NDArray[np.int16], settings: StreamSettings
+) -> npt.NDArray[np.float32]:
+    """Return how much each voxel counts as part of its lesion.
+
+    Args:
+        labels: uint16 `(i, j, k)` lesion ids.
+        of_points: int16 `(n,)`, the ids of the exam's lesion points: one for each voxel of a small lesion.
+        settings: `small_lesion_power`.
+
+    Returns:
+        float32 `(i, j, k)`: 1 outside lesions and in large ones, more in small ones.
+    """
+    voxels = np.bincount(of_points, minlength=int(labels.max(initial=0)) + 1)
+    share = FULL_LESION_VOXELS / np.clip(voxels, 1, FULL_LESION_VOXELS)
+    weight = np.minimum(share**settings.small_lesion_power, MOST_LESION_WEIGHT).astype(np.float32)
+    weight[0] = 1.0
+    return weight[labels]
 
 
 class _From(Sampler[int]):

@@ -35,6 +35,9 @@ class StreamSettings:
         on_skeleton: Fraction around any voxel of the skeleton; the rest is anywhere in the body.
         smallest_lesion_mm: Lesions below this longest diameter are neither right nor wrong: they are no
             focal lesions by definition, and one or two voxels cannot be told from noise.
+        small_lesion_power: How much more a voxel of a small lesion counts in the cross-entropy: a lesion of n
+            voxels weighs as n to the power of 1 less this (`stream.lesion_weights`). With 0, one large lesion
+            outweighs a hundred small ones, and those of ribs, a few voxels each, are never learned.
         annotated: Folder of own annotated exams, ours, BIDS or nnU-Net raw (docs/own_data.md), or None.
         annotated_weight: How often patches come from them, against `simulated_weight`.
         simulated_weight: How often patches come from simulated exams where there are own ones too; with 0
@@ -55,6 +58,7 @@ class StreamSettings:
     near_lesion: float = 0.5
     on_skeleton: float = 0.35
     smallest_lesion_mm: float = 5.0
+    small_lesion_power: float = 0.5
     annotated: Path | None = None
     annotated_weight: float = 1.0
     simulated_weight: float = 1.0
@@ -79,6 +83,10 @@ class StreamSettings:
         require(
             self.mode == "fixed" or self.workers >= 1,
             "mode growing needs workers of 1 or more, found 0; set workers or use mode fixed",
+        )
+        require(
+            0 <= self.small_lesion_power <= 1,
+            f"small_lesion_power needs 0 to 1, found {self.small_lesion_power:g}",
         )
         self._refuse_mixture()
 

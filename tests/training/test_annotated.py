@@ -199,6 +199,24 @@ def test_regions_that_nobody_drew_move_no_weight() -> None:
     assert not coarse.grad.any()
 
 
+def test_a_process_without_drawn_regions_takes_part_in_every_sum_that_the_others_wait_for() -> None:
+    torch.manual_seed(0)
+    cells, coarse = torch.randn(2, 80, 4, 4, 4), torch.randn(2, 9, 4, 4, 4)
+    lesion = torch.zeros((2, 8, 8, 8), dtype=torch.uint8)
+    shapes = []
+    for value in (0, UNLABELLED):
+        regions, called = torch.full((2, 8, 8, 8), value, dtype=torch.uint8), []
+
+        def pooled(*sums: torch.Tensor, called: list[list[int]] = called) -> tuple[torch.Tensor, ...]:
+            called.append([one.numel() for one in sums])
+            return sums
+
+        segmentation_loss(cells, lesion, regions, LossSettings(), coarse=[coarse], pooled=pooled)
+        shapes.append(called)
+    assert shapes[0] == shapes[1]
+    assert len(shapes[0]) == 5
+
+
 def test_one_exam_with_regions_teaches_them_alone() -> None:
     torch.manual_seed(0)
     cells, coarse = torch.randn(2, 80, 4, 4, 4), torch.randn(2, 9, 4, 4, 4)

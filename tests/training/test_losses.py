@@ -127,3 +127,22 @@ def test_every_voxel_of_the_regions_is_compared_in_eight_steps() -> None:
         ).region_entropy.backward()
     assert logits.grad is not None
     assert (logits.grad[:, 1:].abs().sum(dim=1) > 0).all()
+
+
+def test_the_weight_of_a_lesion_scales_its_pull_and_nothing_else() -> None:
+    lesion, regions = truth()
+    weight = torch.ones(lesion.shape)
+    weight[lesion == 1] = 3.0
+    pulls = []
+    for lesion_weight in (None, weight):
+        logits = torch.zeros(2, 10, 8, 8, 8, requires_grad=True)
+        segmentation_loss(
+            as_cells(logits), lesion, regions, LossSettings(), lesion_weight=lesion_weight
+        ).lesion_entropy.backward()
+        assert logits.grad is not None
+        pulls.append(logits.grad[:, 0])
+    plain, weighted = pulls
+    settings = LossSettings()
+    ratio = (1 + 3 * settings.lesion_voxel_weight) / (1 + settings.lesion_voxel_weight)
+    assert torch.allclose(weighted[lesion == 1], plain[lesion == 1] * ratio)
+    assert torch.equal(weighted[lesion == 0], plain[lesion == 0])

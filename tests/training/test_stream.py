@@ -12,7 +12,15 @@ from marrowmap.training.config import AugmentSettings, StreamSettings
 from marrowmap.training.losses import IGNORED
 from marrowmap.training.patches import crop, draw_start
 from marrowmap.training.prepare import prepare
-from marrowmap.training.stream import PatchDataset, ignored_lesions, lesion_target, patch_loader
+from marrowmap.training.stream import (
+    FULL_LESION_VOXELS,
+    MOST_LESION_WEIGHT,
+    PatchDataset,
+    ignored_lesions,
+    lesion_target,
+    lesion_weights,
+    patch_loader,
+)
 from marrowmap.training.toy import toy_exam
 
 STREAM = StreamSettings(exams=2, validation_exams=1, workers=0, patch_size=(16, 16, 24))
@@ -69,6 +77,15 @@ def test_lesions_below_5_mm_are_neither_right_nor_wrong() -> None:
     facts = {"lesions": [{"id": 1, "longest_diameter_mm": 4.9}, {"id": 2, "longest_diameter_mm": 5.0}]}
     ignored = ignored_lesions(replace(one_lesion_exam(), facts=facts), STREAM)
     assert lesion_target(np.array([[[0, 1, 2]]], dtype=np.uint16), ignored).tolist() == [[[0, IGNORED, 1]]]
+
+
+def test_a_voxel_of_a_small_lesion_counts_more_than_one_of_a_large_lesion() -> None:
+    labels = np.array([[[0, 1, 2, 3]]], dtype=np.uint16)
+    points = np.repeat(np.array([1, 2, 3], dtype=np.int16), (1, 16, 5 * FULL_LESION_VOXELS))
+    weights = lesion_weights(labels, points, STREAM)
+    assert weights.tolist() == [[[1.0, MOST_LESION_WEIGHT, 2.0, 1.0]]]
+    alike = lesion_weights(labels, points, replace(STREAM, small_lesion_power=0.0))
+    assert alike.tolist() == [[[1.0] * 4]]
 
 
 def test_a_channel_shifted_by_one_shows_its_neighbour_voxel() -> None:
