@@ -1,4 +1,4 @@
-"""What can be seen to be wrong in the images themselves: noise, motion, ghosts, metal. Coded warnings.
+"""What can be seen to be wrong in the images themselves: noise, motion, ghosts. Coded warnings.
 
 Cut-offs stand beside what undisturbed images show, simulated ones mostly: they were chosen well outside of
 it, so that a warning means something.
@@ -12,7 +12,6 @@ import numpy as np
 
 from marrowmap.data.exam import ExamWarning, Sequence, Volume
 from marrowmap.data.ghosts import ghost_warning
-from marrowmap.data.metal import metal_warnings
 from marrowmap.data.noise import noise_sigma
 from marrowmap.data.silhouette import body_median
 from marrowmap.data.stations import QUANTITIES
@@ -30,16 +29,8 @@ _STRIDE = 3
 _SAME_ACQUISITION = (Sequence.DIXON_OUT, Sequence.DIXON_FAT, Sequence.DIXON_WATER)
 
 
-def image_warnings(
-    volumes: Mapping[Sequence, Volume], stature_m: float | None = None, *, has_crown: bool = True
-) -> list[ExamWarning]:
-    """Return what is wrong with the images, empty when nothing is to be said.
-
-    Args:
-        volumes: The composed volumes by sequence.
-        stature_m: Height of the person where it is known.
-        has_crown: Whether the exam begins at the crown.
-    """
+def image_warnings(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
+    """Return what is wrong with the composed volumes, empty when nothing is to be said."""
     warnings: list[ExamWarning] = []
     for sequence, volume in volumes.items():
         if sequence in QUANTITIES or min(volume.shape) < 3 or not volume.array.any():
@@ -50,7 +41,7 @@ def image_warnings(
             *_dark_slices(sequence, volume),
             *(ghost_warning(sequence, volume) if sequence not in _SAME_ACQUISITION else ()),
         ]
-    return [*warnings, *metal_warnings(volumes, stature_m, has_crown=has_crown)]
+    return warnings
 
 
 def _no_image(sequence: Sequence, volume: Volume) -> list[ExamWarning]:

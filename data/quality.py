@@ -10,6 +10,7 @@ import numpy as np
 from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values
 from marrowmap.data.exam import ExamWarning, Sequence, StudyInfo, Volume
 from marrowmap.data.image_quality import image_warnings
+from marrowmap.data.metal import metal_warnings
 from marrowmap.data.placement import share_grid
 from marrowmap.data.silhouette import Silhouette, coverage_warnings, silhouette_of
 
@@ -42,7 +43,8 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
         *_thick_slices(volumes),
         *_person(study),
         *_signal(volumes),
-        *image_warnings(volumes, study.stature_m, has_crown=has_crown),
+        *image_warnings(volumes),
+        *metal_warnings(volumes, study.stature_m, has_crown=has_crown),
     ]
 
 

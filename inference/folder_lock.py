@@ -3,7 +3,29 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import IO
+
+
+class FolderInUse(OSError):
+    """Another process holds the folder."""
+
+
+def hold_folder(folder: Path) -> IO[str]:
+    """Return the open lock of a folder, which is made if there is none; closing it gives it up.
+
+    Raises:
+        FolderInUse: If another process holds it.
+        OSError: If it cannot be made or written to.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stream = (folder / "lock").open("a+", encoding="ascii")
+    try:
+        lock(stream)
+    except OSError as error:
+        stream.close()
+        raise FolderInUse(*error.args) from None
+    return stream
 
 
 def lock(stream: IO[str]) -> None:

@@ -29,9 +29,8 @@ from marrowmap.data.skeleton import UNLABELLED, Region
 from marrowmap.training.cache import PreparedExam
 from marrowmap.training.config import StreamSettings
 from marrowmap.training.prepare import ExamMaker
+from marrowmap.training.run_folder import SPLIT_FILE
 
-#: Written into a run: which exams trained it and which validated it.
-SPLIT_FILE = "annotated.json"
 #: Numbers of annotated exams begin far above every seed of the simulator.
 FIRST_NUMBER = 1 << 40
 

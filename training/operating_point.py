@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from marrowmap.data.components import find_components
-from marrowmap.data.exam import Array3D, LabelArray
+from marrowmap.data.components import Components
+from marrowmap.data.exam import Array3D
 from marrowmap.data.lesion_outline import lesion_components
 from marrowmap.models.engine import Engine
 from marrowmap.models.unet import LESION_CHANNEL
@@ -107,19 +108,17 @@ def _tried(
 ) -> tuple[LesionMatches, int, int]:
     """Return the matches, the overlap and the summed sizes of reference and prediction, in voxels."""
     components, is_found = lesion_components(probability, threshold)
-    mask = np.concatenate([[False], is_found])[components.labels]
-    predicted = without_specks(mask, exam.spacing_mm)
+    is_listed = is_found & ~is_speck(components, exam.spacing_mm)
+    predicted = np.where(np.concatenate([[False], is_listed])[components.labels], components.labels, 0)
     reference = np.asarray(exam.lesions)
     overlap = int(((reference > 0) & (predicted > 0)).sum())
     sizes = int((reference > 0).sum()) + int((predicted > 0).sum())
     return match_lesions(reference, predicted, exam.spacing_mm, known), overlap, sizes
 
 
-def without_specks(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> LabelArray:
-    """Return the components of a mask that are large enough to be listed, as labels."""
-    found = find_components(mask)
-    is_kept = np.concatenate([[False], found.voxels * (np.prod(spacing_mm) / 1000) >= SPECK_ML])
-    return np.where(is_kept[found.labels], found.labels, 0).astype(np.int32)
+def is_speck(components: Components, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+    """Say of each component, bool `(n,)`, whether it is too small to be listed."""
+    return components.voxels * (np.prod(spacing_mm) / 1000) < SPECK_ML
 
 
 def _point(threshold: float, results: Sequence[tuple[LesionMatches, int, int]]) -> OperatingPoint:

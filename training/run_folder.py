@@ -10,7 +10,7 @@ from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import TrainSettings, as_plain
 from marrowmap.training.ranks import is_first_process
 
-LAST_CHECKPOINT = "last.ckpt"
+LAST_CHECKPOINT, SPLIT_FILE = "last.ckpt", "annotated.json"
 SETTINGS, TABLE, GUIDE, PICTURE = "settings.yaml", "metrics.csv", "run.md", "validation.png"
 TENSORBOARD, MLFLOW_RUN, MLFLOW_STORE = "tensorboard", "mlflow_run.txt", "mlruns"
 
@@ -24,6 +24,7 @@ FILES = {
     "`marrowmap export` makes a bundle of the averaged weights",
     PICTURE: "one validation patch at the last look: diffusion with the reference's outline in green (left) "
     "and the network's in red (right)",
+    SPLIT_FILE: "with own annotated exams: which of them train and which validate",
     GUIDE: "this page",
     TENSORBOARD: "with `--tracking tensorboard`: the curves and pictures; `tensorboard --logdir` shows them",
     MLFLOW_RUN: "with `--tracking mlflow`: this run's number in the store `../mlruns`, so that a resumed run "

@@ -12,13 +12,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from marrowmap.data.errors import BundleError, SettingsError
-from marrowmap.training.annotated import SPLIT_FILE, AnnotatedSplit, annotated_split
+from marrowmap.training.annotated import AnnotatedSplit, annotated_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.module import MarrowModule
 from marrowmap.training.prepare import ExamMaker, Producer, open_cache, prepare, simulated_exam
-from marrowmap.training.ranks import own_share_first, require_launch
-from marrowmap.training.run_folder import LAST_CHECKPOINT, begin_run
+from marrowmap.training.ranks import is_first_process, own_share_first, require_launch
+from marrowmap.training.run_folder import LAST_CHECKPOINT, SPLIT_FILE, begin_run
 from marrowmap.training.stop import RunStopped
 from marrowmap.training.stream import PatchDataset, patch_loader
 from marrowmap.training.tracking import require_tracking
@@ -61,26 +61,35 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
     if settings.prepare_only:
         return None
     resumed = begin_run(settings)
-    _remember_split(own, settings)
+    if resumed is not None:
+        _require_same_split(own, settings.run)
+    elif is_first_process():
+        _remember_split(own, settings.run)
     with _exams_arriving(cache, settings, make):
         return _fit(cache, settings, own, resumed)
 
 
-def _remember_split(own: AnnotatedSplit, settings: TrainSettings) -> None:
-    """Write which annotated exams train and which validate.
+def _remember_split(own: AnnotatedSplit, run: Path) -> None:
+    """Write which annotated exams train and which validate, in the place of a run cut off before."""
+    if own.exams:
+        (run / SPLIT_FILE).write_text(own.to_json(), encoding="utf-8")
+    else:
+        (run / SPLIT_FILE).unlink(missing_ok=True)
+
+
+def _require_same_split(own: AnnotatedSplit, run: Path) -> None:
+    """Refuse to resume a run with other annotated exams than it began with.
 
     Raises:
-        SettingsError: If a run that is resumed began with others.
+        SettingsError: If they differ.
     """
-    path, text = settings.run / SPLIT_FILE, own.to_json()
-    is_other = path.is_file() and path.read_text(encoding="utf-8") != text
-    if settings.resume and (is_other or (own.exams and not path.is_file())):
+    path = run / SPLIT_FILE
+    begun = path.read_text(encoding="utf-8") if path.is_file() else None
+    if begun != (own.to_json() if own.exams else None):
         raise SettingsError(
-            f"the annotated exams are not those that {settings.run} began with; put them back, or begin "
+            f"the annotated exams are not those that {run} began with; put them back, or begin "
             "another run with --init_from"
         )
-    if own.exams:
-        path.write_text(text, encoding="utf-8")
 
 
 def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed: Path | None) -> Path:
@@ -90,7 +99,7 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
         start_from_bundle(module, settings.init_from)
     data = RunPatches(cache, settings, own)
     with quiet_lightning():
-        trainer = build_trainer(settings, own)
+        trainer = build_trainer(settings, own.validated_on(settings.stream))
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True if resumed else None)
         last = settings.run / LAST_CHECKPOINT
         trainer.save_checkpoint(last)

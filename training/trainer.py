@@ -15,7 +15,6 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from marrowmap.data.errors import SettingsError
-from marrowmap.training.annotated import AnnotatedSplit
 from marrowmap.training.config import LOWER_IS_BETTER, TrainSettings
 from marrowmap.training.module import AveragedWeights
 from marrowmap.training.picture import ValidationPicture
@@ -30,18 +29,17 @@ _LIGHTNING_PRECISION: dict[str, _Precision] = {
 }  # fmt: skip
 
 
-def build_trainer(settings: TrainSettings, own: AnnotatedSplit) -> lightning.Trainer:
+def build_trainer(settings: TrainSettings, validated_on: str) -> lightning.Trainer:
     """Return the trainer of a run.
 
     Args:
         settings: Everything about the run.
-        own: Its annotated exams.
+        validated_on: What the validation exams are; empty where there are none.
 
     Raises:
         SettingsError: If the precision or the devices are not there.
     """
-    is_held_out = len(settings.stream.validation_seeds) + len(own.validation) > 0
-    validates = is_held_out and settings.validation_patches > 0
+    validates = bool(validated_on) and settings.validation_patches > 0
     # A second opinion of Lightning on when to requeue would write checkpoints where nobody looks for them.
     slurm = SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
     return lightning.Trainer(
@@ -66,7 +64,7 @@ def build_trainer(settings: TrainSettings, own: AnnotatedSplit) -> lightning.Tra
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=settings.run,
-        callbacks=_callbacks(settings, own.validated_on(settings.stream)),
+        callbacks=_callbacks(settings, validated_on),
     )
 
 

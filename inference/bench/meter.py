@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from marrowmap.inference.peak_memory import peak_bytes
+
 #: Stages of both sides, in their order.
 STAGES = ("start", "read", "resample", "windows", "export", "components", "report")
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Cost:
     Attributes:
         seconds: Wall time.
         cpu_seconds: Time on processors, all threads together: what a busy machine cannot stretch.
-        peak_mb: Most memory of the process during the stage, in MB (1e6 bytes).
+        peak_mb: Most memory of the process during the stage, in MB (1e6 bytes); 0 where it is not told.
     """
 
     seconds: float
@@ -45,7 +46,9 @@ class Meter:
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.costs[name] = Cost(
-            seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu, peak_mb=peak_mb()
+            seconds=time.perf_counter() - wall,
+            cpu_seconds=time.process_time() - cpu,
+            peak_mb=(peak_bytes() or 0) / 1e6,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -59,23 +62,3 @@ def forget_peak() -> None:
         _CLEAR.write_text("5", encoding="ascii")
     except OSError:
         return
-
-
-def peak_mb() -> float:
-    """Return the peak of this process in MB: since `forget_peak` on Linux, since its start elsewhere.
-
-    Linux's own count is read, since `getrusage` starts a child at what its parent held. 0 on Windows.
-    """
-    try:
-        for line in _STATUS.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -14,10 +14,10 @@ same exam write the same name: the later replaces the earlier, and there is one 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import Any, Literal
+
+from marrowmap.data.whole_file import write_whole
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 #: `refused`: the exam's own fault, final. `failed`: a lost worker, an archive, a defect; tried again.
@@ -86,20 +86,6 @@ class Ledger:
 
     def _begun(self, stamp: str) -> Path:
         return self._folder / "begun" / stamp
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a power cut, finds it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _spread(folder: Path, name: str) -> Path:

@@ -11,8 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marrowmap.data.whole_file import write_whole
 from marrowmap.inference.cohort.charts import bars, binned, shares
-from marrowmap.inference.cohort.ledger import DONE, write_whole
+from marrowmap.inference.cohort.ledger import DONE
 from marrowmap.inference.cohort.progress import duration
 from marrowmap.inference.staging.rac import RAC_NAMES
 

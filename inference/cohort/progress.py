@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from marrowmap.inference.cohort.ledger import write_whole
+from marrowmap.data.whole_file import write_whole
 
 PROGRESS_FILE = "progress.json"
 #: The estimate rests on so many last ends: speed changes with the archive and the machines.

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from marrowmap.data.errors import CohortError
+from marrowmap.data.whole_file import write_whole
 from marrowmap.inference.cohort.analysis import open_pipeline
 from marrowmap.inference.cohort.clinical_table import ClinicalTable, read_clinical_table
 from marrowmap.inference.cohort.content import stamp_of
-from marrowmap.inference.cohort.ledger import FAILED, Ledger, Row, write_whole
+from marrowmap.inference.cohort.ledger import FAILED, Ledger, Row
 from marrowmap.inference.cohort.listing import StudySource, list_studies, web_settings
 from marrowmap.inference.cohort.longitudinal import comparisons, linked_columns, persons
 from marrowmap.inference.cohort.page import write_page
@@ -31,7 +32,7 @@ from marrowmap.inference.cohort.settings import CohortSettings
 from marrowmap.inference.cohort.tables import write_tables
 from marrowmap.inference.cohort.work import ExamTask, OpenAnalysis, Task, WorkPlan
 from marrowmap.inference.findings_json import to_json
-from marrowmap.inference.folder_lock import lock
+from marrowmap.inference.folder_lock import FolderInUse, hold_folder
 from marrowmap.models.bundle import load_bundle
 
 logger = logging.getLogger(__name__)
@@ -241,16 +242,11 @@ def _locked(out: Path) -> closing[IO[str]]:
         CohortError: If another process uses it, or it cannot be made.
     """
     try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stream = (out / "lock").open("a+", encoding="ascii")
+        return closing(hold_folder(out))
+    except FolderInUse:
+        raise CohortError(f"another marrowmap works in {out.name}; wait for it or name another") from None
     except OSError as error:
         raise CohortError(f"cannot use the folder {out.name}: {error.strerror}; name another") from None
-    try:
-        lock(stream)
-    except OSError:
-        stream.close()
-        raise CohortError(f"another marrowmap works in {out.name}; wait for it or name another") from None
-    return closing(stream)
 
 
 def _remove_leftovers(out: Path) -> None:

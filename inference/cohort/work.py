@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from marrowmap.inference.cohort.pseudonym import Pseudonyms
 from marrowmap.inference.cohort.summary import exam_row, lesion_rows, plain_reason, rule_rows
 from marrowmap.inference.node.loop import describe_defect
 from marrowmap.inference.node.peers import WebSettings
+from marrowmap.inference.peak_memory import peak_bytes
 
 
 class Analysis(Protocol):
@@ -300,18 +300,8 @@ class Cost:
             "wall_seconds": self.wall_seconds,
             "cpu_seconds": round(time.process_time() - self._cpu, 4),
             "bytes_read": length,
-            "peak_memory_bytes": peak_memory_bytes(),
+            "peak_memory_bytes": peak_bytes(),
         }
-
-
-def peak_memory_bytes() -> int | None:
-    """Return the highest resident memory of this process so far; None on Windows, which does not say."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _by_uid(folder: Path) -> Callable[[bytes], None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from marrowmap.data.errors import NodeError
-from marrowmap.inference.folder_lock import lock
+from marrowmap.inference.folder_lock import FolderInUse, hold_folder
 from marrowmap.inference.node.analysis import Analysis, Inference
 from marrowmap.inference.node.archive import Archive
 from marrowmap.inference.node.config import NodeSettings
@@ -218,13 +218,8 @@ def lock_folder(folder: Path) -> IO[str]:
         NodeError: If another node uses it, or it cannot be made.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stream = (folder / "lock").open("a+", encoding="ascii")
+        return hold_folder(folder)
+    except FolderInUse:
+        raise NodeError(f"another node uses {folder}; stop it or name another folder") from None
     except OSError as error:
         raise NodeError(f"cannot use the folder {folder}: {error.strerror}; name another") from None
-    try:
-        lock(stream)
-    except OSError:
-        stream.close()
-        raise NodeError(f"another node uses {folder}; stop it or name another folder") from None
-    return stream

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.exam import Affine
+from marrowmap.data.whole_file import write_whole
 from marrowmap.inference.report.page_burden import review_maps
 from marrowmap.inference.report.pictures import ReportImages, draw_pictures
 from marrowmap.inference.report.report_html import lesion_groups, render_html
@@ -97,12 +98,8 @@ def write_page(
 ) -> Path:
     """Write `report.html` alone again, in a language, and return its path; whole or not at all."""
     page, _ = _page(report, images, maps, language)
-    path, staged = out / "report.html", out / f".report.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        _write_text(staged, page)
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
+    path = out / "report.html"
+    write_whole(path, page)
     return path
 
 

@@ -10,6 +10,7 @@ import pytest
 from marrowmap.data.exam import Sequence, Volume
 from marrowmap.data.headers import read_headers
 from marrowmap.data.image_quality import image_warnings
+from marrowmap.data.metal import metal_warnings
 from marrowmap.data.pixels import read_stack
 from marrowmap.data.series import group_series
 
@@ -34,7 +35,7 @@ def codes(*arrays: np.ndarray) -> list[str]:
     """Warning codes of an exam with T1 and, as the last, high-b diffusion."""
     names: list[Sequence] = [Sequence.T1, Sequence.DWI_HIGH]
     volumes = dict(zip(names[-len(arrays) :], map(volume, arrays), strict=True))
-    return [warning.code for warning in image_warnings(volumes)]
+    return [warning.code for warning in (*image_warnings(volumes), *metal_warnings(volumes))]
 
 
 def test_a_plain_body_brings_no_warning() -> None:
@@ -80,7 +81,7 @@ def ball(array: np.ndarray, centre: tuple[int, int, int], radius_mm: float) -> n
 def test_a_void_at_the_spine_in_all_sequences_is_metal() -> None:
     # The ball on diffusion is larger, as metal's is; the smaller one on T1 is what both share: 2 cm, 33 ml.
     t1, high = ball(trunk(500), (40, 17, 28), 20), ball(trunk(200), (40, 17, 28), 30)
-    (warning,) = image_warnings({Sequence.T1: volume(t1), Sequence.DWI_HIGH: volume(high)})
+    (warning,) = metal_warnings({Sequence.T1: volume(t1), Sequence.DWI_HIGH: volume(high)})
     assert warning.code == "signal_void"
     assert warning.text.startswith("no signal in any sequence at (200, 85, 168) mm, ")
     assert 25 < float(warning.text.split(" mm, ")[1].split()[0]) < 42

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marrowmap.data.components import find_components
 from marrowmap.data.errors import BundleError, SeedError, SettingsError
 from marrowmap.models.bundle import load_bundle
 from marrowmap.models.engine import open_engine
 from marrowmap.models.unet import UNetSettings
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.export import ExportSettings, export, load_averaged, read_run
-from marrowmap.training.operating_point import OperatingPoint, choose_threshold, without_specks
+from marrowmap.training.operating_point import OperatingPoint, choose_threshold, is_speck
 from marrowmap.training.toy import toy_exam
 from marrowmap.training.train import train
 
@@ -78,5 +79,5 @@ def test_specks_are_left_out() -> None:
     mask = np.zeros((10, 10, 10), dtype=bool)
     mask[0, 0, 0] = True  # 0.016 ml at 2.5 mm
     mask[5:7, 5:7, 5:7] = True  # 0.125 ml
-    assert (without_specks(mask, (2.5, 2.5, 2.5)) > 0).sum() == 8
-    assert not without_specks(np.zeros((3, 3, 3), dtype=bool), (2.5, 2.5, 2.5)).any()
+    assert is_speck(find_components(mask), (2.5, 2.5, 2.5)).tolist() == [True, False]
+    assert not is_speck(find_components(np.zeros((3, 3, 3), dtype=bool)), (2.5, 2.5, 2.5)).any()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from marrowmap.data.whole_file import write_whole
 from marrowmap.training.evaluation.evaluate import Evaluation
 from marrowmap.training.evaluation.plots import plots
 from marrowmap.training.evaluation.text import kind, notices, number, p_text, with_interval
@@ -59,13 +59,7 @@ def page(evaluation: Evaluation) -> str:
 
 def write_page(evaluation: Evaluation, path: Path) -> None:
     """Write the page; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.partial")
-    try:
-        staged.write_text(page(evaluation), encoding="utf-8", newline="\n")
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
+    write_whole(path, page(evaluation))
 
 
 def _exam_row(exam: Any) -> dict[str, Any]:
