@@ -1,4 +1,4 @@
-"""An exam as NIfTI in the layout that another tool expects: ours, BIDS, or nnU-Net raw."""
+"""An exam as NIfTI in the layout that another tool expects: ours, BIDS, nnU-Net raw, the network's input."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from marrowmap.data.exam import Exam, Sequence, Volume
+from marrowmap.data.model_input import CHANNELS, ModelInputSettings, to_model_input
 from marrowmap.data.nifti import write_exam_nifti, write_nifti
 from marrowmap.data.placement import resampled_like, share_grid
 
-Layout = Literal["sequence", "bids", "nnunet"]
+Layout = Literal["sequence", "bids", "nnunet", "network"]
 
 _SUBJECT, _CASE = "sub-001", "exam"
 #: BIDS folder, entities and suffix by sequence; diffusion has its own.
@@ -32,14 +33,16 @@ _BIDS_VERSION = "1.10.0"
 
 
 def write_exam(exam: Exam, folder: Path, layout: Layout = "sequence") -> list[Path]:
-    """Write every volume of an exam; `read_exam` reads each layout back.
+    """Write every volume of an exam; `read_exam` reads each layout back but the last.
 
     Args:
         exam: The exam.
         folder: Where to write; made if absent.
         layout: `sequence` names files by sequence, each on its own grid. `bids` writes a raw data set with
             one subject. `nnunet` writes raw data for inference: all volumes on the grid of the high-b
-            diffusion, one channel each, their meaning in `dataset.json`.
+            diffusion, one channel each, their meaning in `dataset.json`. `network` writes one file
+            `(i, j, k, channel)` in the units and on the grid of the default weights' input (`model_input`);
+            it is for other programs that run the network, and is not read back as an exam.
 
     Returns:
         The NIfTI files written.
@@ -48,6 +51,8 @@ def write_exam(exam: Exam, folder: Path, layout: Layout = "sequence") -> list[Pa
         return _write_bids(exam, folder)
     if layout == "nnunet":
         return _write_nnunet(exam, folder)
+    if layout == "network":
+        return _write_network_input(exam, folder)
     return write_exam_nifti(exam, folder)
 
 
@@ -101,6 +106,17 @@ def _write_nnunet(exam: Exam, folder: Path) -> list[Path]:
     }
     _write_json(folder / "dataset.json", described)
     return files
+
+
+def _write_network_input(exam: Exam, folder: Path) -> list[Path]:
+    """Write the five channels of the network's input as one file, and their meaning beside it."""
+    settings = ModelInputSettings()
+    model_input = to_model_input(exam, settings)
+    path = folder / "network_input.nii.gz"
+    write_nifti(path, np.moveaxis(model_input.array, 0, 3), model_input.grid.affine_ras_mm)
+    present = dict(zip((str(c) for c in CHANNELS), model_input.present, strict=True))
+    _write_json(folder / "network_input.json", {"channels": present, "settings": vars(settings)})
+    return [path]
 
 
 def _channel_word(sequence: Sequence, volume: Volume) -> str:

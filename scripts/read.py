@@ -53,9 +53,10 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--nifti", type=str | None, default=None, help="write the composed volumes here")
     parser.add_argument(
         "--layout",
-        choices=["sequence", "bids", "nnunet"],
+        choices=["sequence", "bids", "nnunet", "network"],
         default="sequence",
-        help="how --nifti names them: by sequence, as a BIDS data set, as nnU-Net raw data",
+        help="how --nifti names them: by sequence, as a BIDS data set, as nnU-Net raw data, or one file "
+        "of the channels that the network sees",
     )
     parser.add_argument(
         "--deidentify",

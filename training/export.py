@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from marrowmap.data.model_input import ModelInputSettings
 from marrowmap.data.seeds import VALIDATION_SEEDS, require_validation_seeds
 from marrowmap.models.bundle import Bundle, BundleDescription, revise_metadata, save_bundle
 from marrowmap.models.engine import open_engine
+from marrowmap.models.monai_bundle import FOLDER as MONAI_FOLDER
+from marrowmap.models.monai_bundle import write_monai_bundle
 from marrowmap.models.onnx_file import ONNX, require_onnx, write_onnx
 from marrowmap.models.unet import MarrowUNet, UNetSettings, build_unet
 from marrowmap.training.annotated import read_split
@@ -44,6 +47,7 @@ class ExportSettings:
         lesion_threshold: Probability from which a voxel is lesion, where none is chosen.
         threads: CPU threads for the validation exams; None for all.
         onnx: Write `model.onnx` into the bundle too, for programs of others.
+        monai: Write the folder `monai` into the bundle too: a MONAI bundle for MONAI Label and 3D Slicer.
     """
 
     name: str = "marrowmap-simulated"
@@ -53,6 +57,7 @@ class ExportSettings:
     lesion_threshold: float = 0.5
     threads: int | None = None
     onnx: bool = False
+    monai: bool = False
 
     def __post_init__(self) -> None:
         """Refuse seeds outside the validation set.
@@ -87,6 +92,9 @@ def export(run: Path, out: Path, settings: ExportSettings, *, make: ExamMaker = 
     (out / ONNX).unlink(missing_ok=True)  # of an older bundle in this folder
     if settings.onnx:
         write_onnx(bundle)
+    shutil.rmtree(out / MONAI_FOLDER, ignore_errors=True)
+    if settings.monai:
+        write_monai_bundle(bundle)
     return bundle
 
 
