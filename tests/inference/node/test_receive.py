@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -155,24 +154,6 @@ def test_plain_encodings_come_first_and_only_what_can_be_decoded_is_taken() -> N
     assert "1.2.840.10008.1.2.4.102" not in syntaxes  # MPEG-4
 
 
-def make_certificates(folder: Path) -> dict[str, Path]:
-    """Make an authority, a certificate of it for the node and one for a sender, and a stranger's."""
-    folder.mkdir()
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    for name in ("authority", "stranger"):
-        openssl("req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    for name in ("node", "sender"):
-        openssl("req", *key[:5], "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        signed_by = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "2")
-        openssl("x509", "-req", "-in", f"{name}.csr", *signed_by, "-extfile", "names", "-out", f"{name}.pem")
-    return {path.name: path for path in folder.iterdir()}
-
-
 def client_tls(files: dict[str, Path], name: str | None) -> tuple[ssl.SSLContext, str]:
     context = ssl.create_default_context(cafile=files["authority.pem"])
     if name:
@@ -181,9 +162,13 @@ def client_tls(files: dict[str, Path], name: str | None) -> tuple[ssl.SSLContext
 
 
 def test_with_tls_only_a_sender_with_a_certificate_of_ours_is_let_in(
-    settings: NodeSettings, start_node: Start, send: Send, make_study: MakeStudy, tmp_path: Path
+    settings: NodeSettings,
+    start_node: Start,
+    send: Send,
+    make_study: MakeStudy,
+    certificates: dict[str, Path],
 ) -> None:
-    files = make_certificates(tmp_path / "tls")
+    files = certificates
     tls = TlsSettings(
         certificate=files["node.pem"], key=files["node.key"], authorities=files["authority.pem"]
     )
