@@ -101,6 +101,8 @@ def test_the_page_is_ready_in_time_and_asks_nothing_of_anyone(
     assert sum(address.startswith("file") for address in browser.requests) == 1
     assert browser.run("document.documentElement.lang") == language
     assert browser.run("document.querySelector('#lesion-3').classList.contains('on')")
+    width = "(e => e.scrollWidth - e.clientWidth)(document.querySelector('#lesions .scroll'))"
+    assert browser.run(width) == 0  # no column of the table is cut off
     assert page.stat().st_size < 12_000_000
 
 
