@@ -1,7 +1,8 @@
-"""Folders of exams that somebody annotated: ours, BIDS or nnU-Net raw, found without reading an image.
+"""Folders of exams that somebody annotated: ours, DICOM with SEG, BIDS or nnU-Net raw; no image is read.
 
 ```
 ours      DATA/[PATIENT/]EXAM/   t1.nii.gz ... (or a DICOM study), truth_lesions.nii.gz [truth_regions.nii.gz]
+DICOM     DATA/[PATIENT/]EXAM/   a study's images, and segmentations (SEG) of the same study, in any folders
 BIDS      DATA/sub-1/[ses-2/]    images; anywhere below DATA: sub-1[_ses-2]..._desc-lesions_dseg.nii.gz (or
                                  label-lesion_mask), optionally ..._desc-regions_dseg.nii.gz
 nnU-Net   DATA/dataset.json      imagesTr/CASE_0000.nii.gz ..., labelsTr/CASE.nii.gz
@@ -13,11 +14,14 @@ A patient is the first folder below DATA, the BIDS subject or the nnU-Net case, 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from marrowmap.data.dicom_seg import find_segmentations
 from marrowmap.data.errors import NoStudyError, StudyError
 from marrowmap.data.nifti_names import ANNOTATION, stem_of
 from marrowmap.data.seeds import require_training_seeds
@@ -34,7 +38,8 @@ class AnnotatedExam:
         patient: Whose it is; exams of one patient are never in training and validation at once.
         study: What `read_exam` reads.
         case: Which case of `study`, empty for the only one.
-        lesions: Label map of lesions.
+        lesions: Label map of lesions; of a DICOM exam, its first SEG.
+        segmentations: All SEGs of a DICOM exam; empty for the other layouts.
         lesion_values: Its values that are lesion; empty for all above 0.
         regions: Label map of skeletal regions, None where nobody drew them.
         files: Every file that the exam is made of, for its content's hash.
@@ -46,6 +51,7 @@ class AnnotatedExam:
     study: Path
     case: str = ""
     lesions: Path
+    segmentations: tuple[Path, ...] = ()
     lesion_values: tuple[int, ...] = ()
     regions: Path | None = None
     files: tuple[Path, ...] = ()
@@ -65,11 +71,12 @@ def find_annotated(folder: Path) -> list[AnnotatedExam]:
     elif any(path.is_dir() for path in folder.glob("sub-*")):
         exams = _bids(folder)
     else:
-        exams = [_ours(path, folder) for path in sorted(folder.rglob(LESIONS_FILE))]
+        exams = [_ours(path, folder) for path in sorted(folder.rglob(LESIONS_FILE))] or _dicom(folder)
     if not exams:
         raise NoStudyError(
-            f"no annotated exam in {folder}: need exam folders with {LESIONS_FILE}, a BIDS folder with "
-            "..._desc-lesions_dseg.nii.gz, or nnU-Net raw data with labelsTr"
+            f"no annotated exam in {folder}: need exam folders with {LESIONS_FILE}, DICOM studies with "
+            "segmentations (SEG) that a person drew, a BIDS folder with ..._desc-lesions_dseg.nii.gz, or "
+            "nnU-Net raw data with labelsTr"
         )
     require_training_seeds(exam.seed for exam in exams if exam.seed is not None)
     patients = _patients(folder / PATIENTS_FILE)
@@ -91,6 +98,27 @@ def _ours(lesions: Path, folder: Path) -> AnnotatedExam:
         files=tuple(sorted(path for path in place.rglob("*") if path.is_file())),
         seed=_seed(place / "truth.json"),
     )
+
+
+def _dicom(folder: Path) -> list[AnnotatedExam]:
+    exams = []
+    for uid, (images, segs) in find_segmentations(folder).items():
+        place = Path(os.path.commonpath([path.parent for path in (*images, *segs)]))
+        parts = place.relative_to(folder).parts
+        # Studies side by side in one folder are told apart by their UID, shortened by a hash.
+        name = "/".join(parts) if parts else hashlib.sha256(uid.encode()).hexdigest()[:12]
+        exams.append(
+            AnnotatedExam(
+                name=name,
+                patient=parts[0] if parts else name,
+                study=place,
+                case=uid,
+                lesions=segs[0],
+                segmentations=tuple(segs),
+                files=(*images, *segs),
+            )
+        )
+    return exams
 
 
 def _seed(path: Path) -> int | None:

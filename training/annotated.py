@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from marrowmap.data.annotated import AnnotatedExam, find_annotated
 from marrowmap.data.components import components_of, longest_diameter_mm
+from marrowmap.data.dicom_seg import read_segmentation, same_lesions
 from marrowmap.data.errors import MarrowmapError, SettingsError, StudyError
 from marrowmap.data.exam import Affine, LabelArray
 from marrowmap.data.grid import Grid, resample_nearest
@@ -148,25 +149,43 @@ def prepare_annotated(exam: AnnotatedExam, settings: ModelInputSettings) -> Prep
 
 def _prepared(exam: AnnotatedExam, settings: ModelInputSettings) -> PreparedExam:
     model_input = to_model_input(read_exam(exam.study, study_uid=exam.case), settings)
-    lesions, affine = _lesions(exam)
-    on_grid = resample_nearest(lesions, affine, model_input.grid)
-    if lesions.any() and not on_grid.any():
+    drawn, regions = _drawn(exam, model_input.grid)
+    on_grid = np.zeros(model_input.grid.shape, dtype=np.int32)
+    for labels, affine in drawn:
+        there = resample_nearest(labels, affine, model_input.grid)
+        on_grid[there > 0] = there[there > 0]
+    if any(labels.any() for labels, _ in drawn) and not on_grid.any():
         raise StudyError(
             f"no lesion of {exam.lesions.name} lies within the diffusion images; check its affine"
         )
     return PreparedExam(
         image=model_input.array,
         lesions=on_grid,
-        regions=_regions(exam.regions, model_input.grid),
+        regions=regions,
         affine_ras_mm=model_input.grid.affine_ras_mm,
         present=model_input.present,
         body=model_input.body,
         facts={
             "is_simulated": exam.seed is not None,
             "pattern": "",
-            "lesions": _diameters(lesions, affine),
+            "lesions": _diameters(drawn),
         },
     )
+
+
+def _drawn(exam: AnnotatedExam, grid: Grid) -> tuple[list[tuple[LabelArray, Affine]], LabelArray]:
+    """Return the lesion ids as drawn, grid by grid, and the regions on the working grid."""
+    if not exam.segmentations:
+        return [_lesions(exam)], _regions(exam.regions, grid)
+    parts = same_lesions([read_segmentation(path) for path in exam.segmentations])
+    regions = np.full(grid.shape, UNLABELLED, dtype=np.uint8)
+    with_regions = [(p.regions, p.affine_ras_mm) for p in parts if p.regions is not None]
+    if with_regions:
+        regions[:] = 0
+    for labels, affine in with_regions:
+        there = resample_nearest(labels, affine, grid)
+        regions[there > 0] = there[there > 0]
+    return [(part.lesions, part.affine_ras_mm) for part in parts], regions
 
 
 def _lesions(exam: AnnotatedExam) -> tuple[LabelArray, Affine]:
@@ -203,13 +222,14 @@ def _labels(path: Path) -> tuple[LabelArray, Affine]:
     return labels, affine
 
 
-def _diameters(lesions: LabelArray, affine: Affine) -> list[dict[str, Any]]:
-    """Return id and longest diameter, in mm, of each lesion on the grid that it was drawn on."""
-    x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
-    rows = []
-    for label, box in enumerate(ndimage.find_objects(lesions), start=1):
-        if box is not None:
-            voxels = np.argwhere(lesions[box] == label)
-            size_mm = longest_diameter_mm(voxels, (float(x), float(y), float(z)))
-            rows.append({"id": label, "longest_diameter_mm": size_mm})
-    return rows
+def _diameters(drawn: Sequence[tuple[LabelArray, Affine]]) -> list[dict[str, Any]]:
+    """Return id and longest diameter, in mm, of each lesion on the grid where it was drawn longest."""
+    longest: dict[int, float] = {}
+    for lesions, affine in drawn:
+        x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
+        for label, box in enumerate(ndimage.find_objects(lesions), start=1):
+            if box is not None:
+                voxels = np.argwhere(lesions[box] == label)
+                size_mm = longest_diameter_mm(voxels, (float(x), float(y), float(z)))
+                longest[label] = max(size_mm, longest.get(label, 0.0))
+    return [{"id": label, "longest_diameter_mm": size_mm} for label, size_mm in sorted(longest.items())]

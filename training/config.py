@@ -115,7 +115,7 @@ class TrainSettings:
         validate_every: Steps between validations on fixed patches.
         validation_patches: Patches of each validation exam.
         resume: Continue the run in `run` from its last checkpoint, exactly where it stopped.
-        init_from: Bundle whose weights to start from.
+        init_from: Bundle whose weights to start from; `shipped` for the one in the package.
         prepare_only: Prepare the exams in the cache and stop.
         accumulate: Batches whose gradients are added up for one step: memory of one, gradient of all. (The
             Dice terms stay those of each batch.)

@@ -27,6 +27,9 @@ from marrowmap.training.validation import validation_loader
 
 _log = logging.getLogger(__name__)
 
+#: What `init_from` calls the weights in the package.
+SHIPPED = Path("shipped")
+
 
 def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path | None:
     """Train, or only prepare the exams.
@@ -110,14 +113,14 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
 
 
 def start_from_bundle(module: MarrowModule, folder: Path) -> None:
-    """Load a bundle's weights into the network.
+    """Load a bundle's weights into the network; `shipped` is the one in the package.
 
     Raises:
         BundleError: If its network has another shape.
     """
     from marrowmap.models.bundle import load_bundle, load_state
 
-    state = load_state(load_bundle(folder))
+    state = load_state(load_bundle(None if folder == SHIPPED else folder))
     try:
         module.network.load_state_dict(state)
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from marrowmap.data.dicom_seg import ABNORMAL_CODE, ANATOMICAL_CODE, REGION_CODES
 from marrowmap.data.skeleton import Region
 
 #: Private scheme; DICOM wants such names to begin with 99.
@@ -28,8 +29,8 @@ def private(value: str, meaning: str) -> Code:
 
 
 LESION = Code("52988006", _SCT, "Lesion")
-ABNORMAL = Code("49755003", _SCT, "Morphologically Abnormal Structure")
-ANATOMICAL = Code("91723000", _SCT, "Anatomical Structure")
+ABNORMAL = Code(ABNORMAL_CODE, _SCT, "Morphologically Abnormal Structure")
+ANATOMICAL = Code(ANATOMICAL_CODE, _SCT, "Anatomical Structure")
 BONE = Code("272673000", _SCT, "Bone")
 ENTIRE_BODY = Code("38266002", _SCT, "Entire body")
 PROCEDURE = Code("126022", "DCM", "Multiparametric MRI of whole body")
@@ -68,14 +69,14 @@ RESEARCH = private("RESEARCH_ONLY", "Research use only, not a medical device; ex
 
 #: Anatomic site of each skeletal region.
 SITES: Mapping[str, Code] = {
-    Region.SKULL.key: Code("89546000", _SCT, "Skull"),
-    Region.CERVICAL_SPINE.key: Code("122494005", _SCT, "Cervical spine"),
-    Region.THORACIC_SPINE.key: Code("122495006", _SCT, "Thoracic spine"),
-    Region.LUMBAR_SPINE.key: Code("122496007", _SCT, "Lumbar spine"),
-    Region.SACRUM_PELVIS.key: Code("118645006", _SCT, "Pelvis"),
-    Region.THORAX.key: Code("272710004", _SCT, "Bone of thorax"),
-    Region.HUMERI.key: Code("85050009", _SCT, "Humerus"),
-    Region.FEMORA.key: Code("71341001", _SCT, "Femur"),
+    Region.SKULL.key: Code(REGION_CODES[Region.SKULL], _SCT, "Skull"),
+    Region.CERVICAL_SPINE.key: Code(REGION_CODES[Region.CERVICAL_SPINE], _SCT, "Cervical spine"),
+    Region.THORACIC_SPINE.key: Code(REGION_CODES[Region.THORACIC_SPINE], _SCT, "Thoracic spine"),
+    Region.LUMBAR_SPINE.key: Code(REGION_CODES[Region.LUMBAR_SPINE], _SCT, "Lumbar spine"),
+    Region.SACRUM_PELVIS.key: Code(REGION_CODES[Region.SACRUM_PELVIS], _SCT, "Pelvis"),
+    Region.THORAX.key: Code(REGION_CODES[Region.THORAX], _SCT, "Bone of thorax"),
+    Region.HUMERI.key: Code(REGION_CODES[Region.HUMERI], _SCT, "Humerus"),
+    Region.FEMORA.key: Code(REGION_CODES[Region.FEMORA], _SCT, "Femur"),
 }
 
 CERTAINTIES = {
