@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser.instantiate(options)
     settings = ExportSettings(**{item.name: getattr(made, item.name) for item in fields(ExportSettings)})
     bundle = export(options.run, options.out, settings)
-    print(f"bundle {bundle.name} {bundle.version}, threshold {bundle.lesion_threshold:.2f}: {bundle.folder}")
+    print(f"bundle {bundle.name} {bundle.version}, threshold {bundle.lesion_threshold:g}: {bundle.folder}")
     return 0
 
 

@@ -111,7 +111,7 @@ def _with_threshold(run: Path, out: Path, settings: ExportSettings, make: ExamMa
         return bundle
     points = validate(bundle, plain, settings, make, annotated=own["validation"])
     best = choose_threshold(points)
-    _log.info("threshold %.2f: F1 %.3f over %d %s exams", best.threshold, best.f1, best.exams, kind)
+    _log.info("threshold %g: F1 %.3f over %d %s exams", best.threshold, best.f1, best.exams, kind)
     bundle = revise_metadata(bundle, lesion_threshold=best.threshold)
     text = json.dumps([vars(point) | {"f1": point.f1} for point in points], indent=2)
     (run / "operating_points.json").write_text(text + "\n", encoding="utf-8")
@@ -245,7 +245,7 @@ def model_card(
 def _points_table(points: Sequence[OperatingPoint], kind: str) -> list[str]:
     best = choose_threshold(points)
     rows = [
-        f"Threshold {best.threshold:.2f}: highest lesion-level F1 over {best.exams} {kind} exams.",
+        f"Threshold {best.threshold:g}: highest lesion-level F1 over {best.exams} {kind} exams.",
         "",
         "| threshold | lesions of 5 mm or more found | false positives an exam | F1 | lesion Dice |",
         "|---|---|---|---|---|",
@@ -253,7 +253,7 @@ def _points_table(points: Sequence[OperatingPoint], kind: str) -> list[str]:
     for point in points:
         false_positives = point.false_positives / max(point.exams, 1)
         rows.append(
-            f"| {point.threshold:.2f} | {point.found}/{point.lesions} | {false_positives:.1f} "
+            f"| {point.threshold:g} | {point.found}/{point.lesions} | {false_positives:.1f} "
             f"| {point.f1:.2f} | {point.lesion_dice:.2f} |"
         )
     return rows

@@ -25,7 +25,8 @@ from marrowmap.training.metrics import LesionMatches, match_lesions
 
 _log = logging.getLogger(__name__)
 
-THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(2, 20))
+#: Finer near 1: small lesions count more in training, which lifts every doubtful probability.
+THRESHOLDS = (*(round(0.05 * n, 2) for n in range(2, 20)), 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
 #: Components below this are specks that no output lists (half a 5 mm sphere).
 SPECK_ML = 0.03
 FOCAL_MM = 5.0
