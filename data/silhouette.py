@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from marrowmap.data.exam import Array3D, ExamWarning, Volume
+from marrowmap.data.grid import Grid
 
 Seen = Literal["complete", "partial", "absent"]
 
@@ -42,11 +43,13 @@ class Silhouette:
         head: Seen whole (crown to neck), cut, or not at all.
         thighs: Seen to their middle, not so far, or not at all; unknown without a whole head.
         length_mm: From the top of the body to its lowest section.
+        top_z_mm: Where the top of the body lies, RAS+.
     """
 
     head: Seen
     thighs: Seen | None
     length_mm: float
+    top_z_mm: float = 0.0
 
 
 def silhouette_of(volume: Volume, stature_m: float | None = None) -> Silhouette:
@@ -64,7 +67,8 @@ def silhouette_of(volume: Volume, stature_m: float | None = None) -> Silhouette:
     low, high = int(with_body[0]), int(with_body[-1])
     head, length_mm = _head(areas[low : high + 1][::-1], step_mm), (high - low + 1) * step_mm
     thighs = _thighs(length_mm, stature_m or USUAL_STATURE_M) if head == "complete" else None
-    return Silhouette(head=head, thighs=thighs, length_mm=length_mm)
+    lowest, _ = Grid(shape=grid.shape, affine_ras_mm=grid.affine_ras_mm).extent_z_mm
+    return Silhouette(head=head, thighs=thighs, length_mm=length_mm, top_z_mm=lowest + (high + 1) * step_mm)
 
 
 def _thighs(length_mm: float, stature_m: float) -> Seen:
