@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from marrowmap.data.breathing import breathing_warning
 from marrowmap.data.exam import ExamWarning, Sequence, Volume
 from marrowmap.data.ghosts import ghost_warning
 from marrowmap.data.metal import metal_warnings
@@ -50,6 +51,7 @@ def image_warnings(
         warnings += none or [
             *_low_signal(sequence, volume),
             *_dark_slices(sequence, volume),
+            *breathing_warning(sequence, volume),
             *(ghost_warning(sequence, volume) if sequence not in _SAME_ACQUISITION else ()),
         ]
     return [*warnings, *metal_warnings(volumes, stature_m, has_crown=has_crown)]
