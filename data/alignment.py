@@ -108,10 +108,7 @@ def shift_between(fixed: Volume, moving: Volume) -> Shift:
     """
     other = resampled_like(moving, fixed).array
     # Where a volume ends is no edge of the body.
-    ones = np.ones((2, 2, 2), dtype=np.float32)
-    corners = moving.affine_ras_mm @ np.diag([*(float(n - 1) for n in moving.shape), 1.0])
-    covered = resampled_like(Volume(array=ones, affine_ras_mm=corners), fixed).array > 0.5
-    inside = np.asarray(ndimage.binary_erosion(covered, iterations=2, border_value=1))
+    inside = np.asarray(ndimage.binary_erosion(_covered(moving, fixed), iterations=2, border_value=1))
     reach = np.array([int(np.ceil(_MAXIMUM_SHIFT_MM / s)) for s in fixed.spacing_mm])
     reach = np.minimum(reach, (np.array(fixed.shape) - 1) // 2)
     agreement = _correlation(_edges(fixed.array), _edges(other) * inside.astype(np.float32), reach)
@@ -120,6 +117,17 @@ def shift_between(fixed: Volume, moving: Volume) -> Shift:
     x, y, z = (float(v) for v in fixed.affine_ras_mm[:3, :3] @ voxels)
     before = float(agreement[tuple(reach)])
     return Shift(ras_mm=(x, y, z), agreement=float(agreement.max()), agreement_before=before)
+
+
+def _covered(moving: Volume, fixed: Volume) -> npt.NDArray[np.bool_]:
+    """Return which voxels of one volume lie in another, to its outer voxel faces."""
+    to_own = np.linalg.inv(moving.affine_ras_mm) @ fixed.affine_ras_mm
+    i, j, k = np.meshgrid(*(np.arange(n) for n in fixed.shape), indexing="ij", sparse=True)
+    covered = np.ones(fixed.shape, dtype=bool)
+    for row, count in zip(to_own[:3], moving.shape, strict=True):
+        place = row[0] * i + row[1] * j + row[2] * k + row[3]
+        covered &= (place >= -0.5) & (place <= count - 0.5)
+    return covered
 
 
 def _outlines_agree_more(witnesses: list[Volume], moving: Volume, shift: Shift, grid: Volume) -> bool:

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import cc3d
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
 from marrowmap.data.errors import MaskError
 from marrowmap.data.exam import Affine, LesionMask, SpacingMm
@@ -166,6 +164,8 @@ def _longest_span(points: PointsMm) -> PointsMm:
     """Return the vector between the two points farthest apart, zero for a single point."""
     if len(points) < 2:
         return np.zeros(3)
+    from scipy.spatial.distance import pdist  # Half a second to import: only where lesions are measured.
+
     farthest = int(np.argmax(pdist(points)))
     first, second = np.triu_indices(len(points), k=1)
     return points[second[farthest]] - points[first[farthest]]
@@ -184,4 +184,6 @@ def _extreme_points(points: PointsMm) -> PointsMm:
     flat = centred @ axes[:rank].T
     if rank <= 1:
         return points[[int(np.argmin(flat)), int(np.argmax(flat))]] if rank else points[:1]
+    from scipy.spatial import ConvexHull
+
     return points[np.sort(ConvexHull(flat).vertices)]

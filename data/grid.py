@@ -48,6 +48,13 @@ class Grid:
         """Volume of a voxel, in ml."""
         return abs(float(np.linalg.det(self.affine_ras_mm[:3, :3]))) / 1000.0
 
+    @property
+    def extent_z_mm(self) -> tuple[float, float]:
+        """Lowest and highest z covered, to the outer voxel faces, RAS+ mm."""
+        corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(self.shape) - 0.5
+        z = self.points_mm(corners)[:, 2]
+        return float(z.min()), float(z.max())
+
     def points_mm(self, voxels: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
         """Return the RAS+ mm of voxel indices `(n, 3)`, as float64 `(n, 3)`."""
         return voxels.astype(np.float64) @ self.affine_ras_mm[:3, :3].T + self.affine_ras_mm[:3, 3]

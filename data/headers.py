@@ -185,7 +185,8 @@ def _streams(path: Path) -> Iterator[tuple[Source, BinaryIO]]:
 
 def _files_below(path: Path) -> list[Path]:
     """Return the files of a folder at any depth, sorted; links to folders are not followed."""
-    return sorted(Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return [Path(file) for file in sorted(found, key=lambda file: file.split(os.sep))]
 
 
 def _zip_streams(path: Path) -> Iterator[tuple[Source, BinaryIO]]:

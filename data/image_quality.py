@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from marrowmap.data.breathing import breathing_warning
 from marrowmap.data.exam import ExamWarning, Sequence, Volume
 from marrowmap.data.ghosts import ghost_warning
 from marrowmap.data.noise import noise_sigma
@@ -25,6 +26,8 @@ DARK_SLICE = 0.7
 #: Slices with less than this part of the brightest slice's mean signal show too little body to compare.
 _SLICE_WITH_BODY = 0.25
 _STRIDE = 3
+#: So many pairs of neighbours tell a correlation.
+_ENOUGH_PAIRS = 100_000
 #: Images of the acquisition that the in-phase image shows as well: one look for ghosts is enough.
 _SAME_ACQUISITION = (Sequence.DIXON_OUT, Sequence.DIXON_FAT, Sequence.DIXON_WATER)
 
@@ -39,6 +42,7 @@ def image_warnings(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
         warnings += none or [
             *_low_signal(sequence, volume),
             *_dark_slices(sequence, volume),
+            *breathing_warning(sequence, volume),
             *(ghost_warning(sequence, volume) if sequence not in _SAME_ACQUISITION else ()),
         ]
     return warnings
@@ -47,8 +51,10 @@ def image_warnings(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
 def _no_image(sequence: Sequence, volume: Volume) -> list[ExamWarning]:
     """Return a warning where neighbouring voxels have nothing in common."""
     array = volume.array
-    even = array[: array.shape[0] // 2 * 2 : 2, ::_STRIDE, ::_STRIDE].ravel()
-    odd = array[1 : array.shape[0] // 2 * 2 : 2, ::_STRIDE, ::_STRIDE].ravel()
+    step = max(_STRIDE, round((array.size / (2 * _ENOUGH_PAIRS)) ** 0.5))
+    step = max(min(step, array.shape[1] // 3, array.shape[2] // 3), 1)
+    even = array[: array.shape[0] // 2 * 2 : 2, ::step, ::step].ravel()
+    odd = array[1 : array.shape[0] // 2 * 2 : 2, ::step, ::step].ravel()
     if even.std() == 0 or odd.std() == 0:
         return []
     correlation = float(np.corrcoef(even, odd)[0, 1])

@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
-from nibabel.loadsave import load, save
-from nibabel.nifti1 import Nifti1Image
 
 from marrowmap.data.assembly import RoleVolume, assemble_exam
 from marrowmap.data.errors import GeometryError, NoStudyError, StudyError
@@ -34,6 +31,10 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[np.float32], Affine]:
     Raises:
         StudyError: If the file is damaged or no NIfTI.
     """
+    # Here and not above: nibabel costs as much to import as a study of 1,000 files to read.
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.loadsave import load
+
     try:
         image: Any = load(path)
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
@@ -50,6 +51,9 @@ def write_nifti(path: Path, array: npt.NDArray[Any], affine_ras_mm: Affine) -> N
         array: `(i, j, k)`, float32 or an integer type that NIfTI knows.
         affine_ras_mm: 4 x 4, voxel index to RAS+ mm.
     """
+    from nibabel.loadsave import save
+    from nibabel.nifti1 import Nifti1Image
+
     path.parent.mkdir(parents=True, exist_ok=True)
     data = array.astype(np.uint8) if array.dtype == np.bool_ else array
     image = Nifti1Image(data, affine_ras_mm)

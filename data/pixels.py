@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,12 +39,13 @@ def read_stack(stack: Stack, *, quantitative: bool) -> Array3D:
     columns, rows, count = stack.shape
     planes: npt.NDArray[np.float32] | None = None
     files: dict[int, Any] = {}
+    layouts: _Layouts = {}
     with tolerant():
         for k, one in enumerate(stack.slices):
             key = id(one.header)
             if key not in files:
                 # A stack walks through files in order: only a multi-frame file is worth keeping.
-                files = {key: _frames(one.header)}
+                files = {key: _frames(one.header, layouts)}
             frame = _tile(files[key], one)
             if planes is None:
                 # Not sooner: a header may claim any size, and only now it is known that pixels are there.
@@ -82,17 +84,42 @@ def _rescale(plane: npt.NDArray[np.float32], one: Slice, quantitative: bool) -> 
         plane += np.float32(intercept)
 
 
-def _frames(header: Header) -> Sequence[npt.NDArray[Any]]:
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How the pixels of an uncompressed little-endian file lie in it.
+
+    Attributes:
+        skip: Bytes between the start of the pixel element and its first pixel.
+        kind: Of the stored numbers.
+        shape: Frames, rows, columns.
+        size: All of it in bytes.
+        is_inverted: Whether high values are dark (MONOCHROME1).
+    """
+
+    skip: int
+    kind: np.dtype[Any]
+    shape: tuple[int, int, int]
+    size: int
+    is_inverted: bool
+
+
+#: Layouts by the signature of headers and their encoding, None for pixels that need a decoder.
+_Layouts = dict[tuple[tuple[int, ...], str], _Layout | None]
+
+
+def _frames(header: Header, layouts: _Layouts) -> Sequence[npt.NDArray[Any]]:
     """Return the frames of one file, each `(row, column)`.
+
+    Args:
+        header: The file.
+        layouts: Of the files before; filled here.
 
     Raises:
         StudyError: If they cannot be read.
     """
-    dataset = header.dataset
-    if (whole(dataset, "SamplesPerPixel") or 1) != 1:
-        raise StudyError("colour pixels where a grey image is needed; export the original series")
     try:
-        frames = _native_frames(header) or _decoded_frames(header)
+        layout = _layout_of(header, layouts)
+        frames = _decoded_frames(header) if layout is None else _native_frames(header, layout)
     except StudyError:
         raise
     except Exception as error:
@@ -104,12 +131,26 @@ def _frames(header: Header) -> Sequence[npt.NDArray[Any]]:
     return frames
 
 
-def _native_frames(header: Header) -> list[npt.NDArray[Any]] | None:
-    """Return uncompressed little-endian frames straight from their offset, None if they are not that.
+def _layout_of(header: Header, layouts: _Layouts) -> _Layout | None:
+    """Return how the pixels of a file lie in it, looked up once for headers that are alike.
 
     Raises:
-        StudyError: If the file ends before its last pixel.
+        StudyError: If they are in colour.
     """
+    is_placed = header.signature is not None and header.pixel_offset is not None
+    key = (header.signature or (), header.transfer_syntax) if is_placed else None
+    if key is None or key not in layouts:
+        if (whole(header.dataset, "SamplesPerPixel") or 1) != 1:
+            raise StudyError("colour pixels where a grey image is needed; export the original series")
+        found = _layout(header)
+        if key is None:
+            return found
+        layouts[key] = found
+    return layouts[key]
+
+
+def _layout(header: Header) -> _Layout | None:
+    """Return how uncompressed little-endian pixels lie in a file, None if they are not that."""
     dataset = header.dataset
     skip = _ELEMENT_HEADER.get(header.transfer_syntax)
     bits = int(dataset.get("BitsAllocated") or 0)
@@ -119,10 +160,21 @@ def _native_frames(header: Header) -> list[npt.NDArray[Any]] | None:
     kind = np.dtype(f"<{'i' if signed else 'u'}{bits // 8}")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     count = int(dataset.get("NumberOfFrames") or 1)
+    size = rows * columns * count * kind.itemsize
+    is_inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    return _Layout(skip=skip, kind=kind, shape=(count, rows, columns), size=size, is_inverted=is_inverted)
+
+
+def _native_frames(header: Header, layout: _Layout) -> list[npt.NDArray[Any]]:
+    """Return frames straight from their offset.
+
+    Raises:
+        StudyError: If the file ends before its last pixel.
+    """
     with header.source.open() as stream:
-        pixels = _read_exactly(stream, header.pixel_offset + skip, rows * columns * count * kind.itemsize)
-    frames = np.frombuffer(pixels, dtype=kind).reshape(count, rows, columns)
-    return list(_inverted(frames, header))
+        pixels = _read_exactly(stream, (header.pixel_offset or 0) + layout.skip, layout.size)
+    frames = np.frombuffer(pixels, dtype=layout.kind).reshape(layout.shape)
+    return list(_inverted(frames, header) if layout.is_inverted else frames)
 
 
 def _read_exactly(stream: BinaryIO, offset: int, size: int) -> bytes:

@@ -15,6 +15,8 @@ from marrowmap.data.exam import Affine, Array3D, Volume
 MINIMUM_AXIS_COSINE = float(np.cos(np.deg2rad(10.0)))
 #: Copied, not interpolated, when no voxel lies further than this from the lattice (voxels).
 COPY_TOLERANCE = 0.05
+#: Axes that stray less than this over the whole grid run parallel (voxels).
+_STRAY = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +129,18 @@ def _interpolated(
 def resampled_like(volume: Volume, like: Volume) -> Volume:
     """Return a volume on another's grid, linearly, 0 outside of it."""
     to_own: Any = np.linalg.inv(volume.affine_ras_mm) @ like.affine_ras_mm
+    source, matrix = volume.array, to_own[:3, :3]
+    order = [int(axis) for axis in np.abs(matrix).argmax(axis=1)]
+    stray = np.abs(matrix) * np.array(like.shape)
+    stray[np.arange(3), order] = 0.0
+    if sorted(order) == [0, 1, 2] and stray.max() < _STRAY:
+        # Parallel axes: scaled along each, several times as fast as the general case.
+        source = source.transpose(np.argsort(order))
+        to_own = to_own[np.argsort(order)]
+        matrix = np.diag(to_own[:, :3])
     array: Array3D = np.empty(like.shape, dtype=np.float32)
     ndimage.affine_transform(
-        volume.array, to_own[:3, :3], offset=to_own[:3, 3], output=array, order=1, mode="grid-constant"
+        source, matrix, offset=to_own[:3, 3], output=array, order=1, mode="grid-constant"
     )
     return replace(volume, array=array, affine_ras_mm=like.affine_ras_mm)
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from marrowmap.data.adc import MINIMUM_B_DIFFERENCE, adc_from_b_values
 from marrowmap.data.exam import ExamWarning, Sequence, StudyInfo, Volume
+from marrowmap.data.grid import Grid
 from marrowmap.data.image_quality import image_warnings
+from marrowmap.data.levels import outline_of
 from marrowmap.data.metal import metal_warnings
 from marrowmap.data.placement import share_grid
-from marrowmap.data.silhouette import Silhouette, coverage_warnings, silhouette_of
+from marrowmap.data.silhouette import coverage_warnings
 
 #: From vertex to mid-thigh a small adult measures about 1,000 mm; less is not the whole body.
 WHOLE_BODY_MM = 900.0
@@ -34,7 +36,7 @@ def quality_warnings(volumes: Mapping[Sequence, Volume], study: StudyInfo) -> li
     Returns:
         Coded warnings, empty when nothing is to be said.
     """
-    silhouette = _silhouette(volumes, study.stature_m)
+    silhouette = outline_of(volumes, study.stature_m)
     has_crown = silhouette is not None and silhouette.head == "complete"
     return [
         *_missing(volumes),
@@ -132,48 +134,27 @@ def _missing(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     return warnings
 
 
-def _extent_z_mm(volume: Volume) -> tuple[float, float]:
-    """Return the lowest and the highest z that a volume covers, RAS+ mm, to the voxels' edges."""
-    corners = np.array([[c[0], c[1], c[2], 1.0] for c in np.ndindex(2, 2, 2)])
-    corners[:, :3] = corners[:, :3] * volume.shape - 0.5
-    z = (volume.affine_ras_mm @ corners.T)[2]
-    return float(z.min()), float(z.max())
+def _grid(volume: Volume) -> Grid:
+    return Grid(shape=volume.shape, affine_ras_mm=volume.affine_ras_mm)
 
 
 def _coverage(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:
     """Return warnings where diffusion is not whole-body or another sequence covers less than diffusion."""
     if Sequence.DWI_HIGH not in volumes:
         return []
-    low, high = _extent_z_mm(volumes[Sequence.DWI_HIGH])
+    low, high = _grid(volumes[Sequence.DWI_HIGH]).extent_z_mm
     warnings = []
     if high - low < WHOLE_BODY_MM:
         text = f"diffusion covers {high - low:.0f} mm from head to foot, not the whole body"
         warnings.append(ExamWarning(code="coverage_short", text=text))
     for sequence, volume in volumes.items():
-        bottom, top = _extent_z_mm(volume)
+        bottom, top = _grid(volume).extent_z_mm
         shared = min(high, top) - max(low, bottom)
         if shared < 0.9 * (high - low):
             part = max(shared, 0.0) / (high - low)
             text = f"{sequence} covers {100 * part:.0f} % of the length that diffusion covers"
             warnings.append(ExamWarning(code=f"partial_{sequence}", text=text))
     return warnings
-
-
-def _silhouette(volumes: Mapping[Sequence, Volume], stature_m: float | None) -> Silhouette | None:
-    """Return the body's outline on the image that shows a head best; None without an image.
-
-    Diffusion decides where lesions are found, but its outline is the least sure; what it covers less than
-    the others has a warning of its own (`partial_...`).
-    """
-    shown = (Sequence.T1, Sequence.DIXON_IN, Sequence.T2, Sequence.DWI_LOW, Sequence.STIR)
-    found = None
-    for sequence in shown:
-        if sequence in volumes and min(volumes[sequence].shape) >= 3:
-            silhouette = silhouette_of(volumes[sequence], stature_m)
-            if silhouette.head == "complete":
-                return silhouette
-            found = found or silhouette
-    return found
 
 
 def _thick_slices(volumes: Mapping[Sequence, Volume]) -> list[ExamWarning]:

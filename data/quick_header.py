@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -13,33 +13,17 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from marrowmap.data.csa import compact
+from marrowmap.data.header_pattern import Pattern, pattern_of
+from marrowmap.data.header_walk import WORTH_KEEPING, UnusualError, Walk, walk
 
 _log = logging.getLogger(__name__)
 
-#: Encodings that are not explicit little-endian: implicit, big-endian, deflated.
-_OTHER_SYNTAXES = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
-#: Value representations whose length takes four bytes.
-_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
-    | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-_PIXELS = 0x7FE00010
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
-_CHARACTER_SET, _SYNTAX = 0x00080005, 0x00020010
-#: What is read of Siemens' CSA headers, in group 0029.
-CSA_NAMES = ("B_value", "DiffusionDirectionality", "NumberOfImagesInMosaic", "SliceNormalVector")
-_CSA_GROUP = 0x0029
 #: Every file has its own: SOP Instance UID, Image Position, Instance Number.
 _OWN = frozenset({0x00080018, 0x00200032, 0x00200013})
-#: Values longer than this are not shared between files (bytes).
-_WORTH_KEEPING = 1024
 #: Tag, VR, character set (and private creator), value.
 _Key = tuple[int, str, bytes, bytes]
-#: Headers are mostly shorter than this; the rest is read when they are not (bytes).
-_FIRST_READ = 1 << 16
+#: So much of a file is read first (bytes); less where the header before was short; the rest when needed.
+_FIRST_READ, _LEAST_READ = 1 << 16, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +46,21 @@ class QuickHeader:
 
 @dataclass(kw_only=True)
 class ElementCache:
-    """Elements converted already: the files of a series share nearly all of theirs.
+    """What was seen in the files before: the files of a series share nearly all of their elements.
 
     Attributes:
-        elements: By tag, VR, character set and bytes; None for a value that cannot be converted.
+        elements: Converted, by tag, VR, character set and bytes; None for a value that cannot be converted.
+        encodings: Python's names for a Specific Character Set, by its bytes.
+        last: The last file that was walked element by element.
+        pattern: What the files of the current series share.
+        first_read: How much of the next file is read first (bytes).
     """
 
     elements: dict[_Key, DataElement | None] = field(default_factory=dict)
-
-
-class _UnusualError(Exception):
-    """The file is not of the usual kind."""
+    encodings: dict[bytes, list[str]] = field(default_factory=dict)
+    last: Walk | None = None
+    pattern: Pattern | None = None
+    first_read: int = _FIRST_READ
 
 
 def read_quick_header(stream: BinaryIO, wanted: Container[int], cache: ElementCache) -> QuickHeader | None:
@@ -80,155 +68,122 @@ def read_quick_header(stream: BinaryIO, wanted: Container[int], cache: ElementCa
 
     Args:
         stream: The file, at its start.
-        wanted: Tags to keep. A wanted sequence that is there makes the file unusual.
-        cache: Elements of the files read before; filled here.
+        wanted: Tags to keep, the same for one cache. A wanted sequence that is there makes the file unusual.
+        cache: What was seen in the files read before; filled here.
 
     Returns:
         The header, or None for any file that is unusual: the general reader must take it.
     """
-    data = stream.read(_FIRST_READ)
+    data = stream.read(cache.first_read)
     if data[128:132] != b"DICM":
         return None
+    if cache.pattern is not None and (matched := cache.pattern.matched(data)) is not None:
+        values, pixel_offset = matched
+        return _patterned(cache.pattern, values, pixel_offset, cache)
     for attempt in range(2):
         try:
-            return _parse(data, wanted, cache)
-        except _UnusualError:
+            found = walk(data, wanted)
+        except UnusualError:
             return None
         except (struct.error, IndexError):
             if attempt == 0:
                 data += stream.read()
+            continue
+        return _walked(found, wanted, cache)
     return None
 
 
-def _parse(data: bytes, wanted: Container[int], cache: ElementCache) -> QuickHeader:
-    """Walk the elements of a file.
-
-    Raises:
-        struct.error: If the data end before the pixels.
-        _UnusualError: If the general reader must take the file.
-    """
-    kept: dict[BaseTag, RawDataElement] = {}
-    syntax, encoding, pixel_offset, at = "", b"", None, 132
-    while at < len(data):
-        tag, vr, start, length = _element(data, at)
-        if tag >= _PIXELS:
-            pixel_offset = at if tag == _PIXELS else None
-            break
-        if tag > 0x0002FFFF and not syntax:
-            raise _UnusualError
-        if length == _UNDEFINED:
-            if vr != b"SQ" or tag in wanted:
-                raise _UnusualError
-            at = _after_sequence(data, start)
-            continue
-        at = start + length
-        if at > len(data):
-            raise struct.error
-        if tag == _SYNTAX:
-            syntax = data[start:at].rstrip(b"\x00 ").decode("ascii", "replace")
-            if syntax in _OTHER_SYNTAXES:
-                raise _UnusualError
-        elif tag in wanted:
-            if vr == b"SQ" and length:
-                raise _UnusualError
-            value = data[start:at]
-            if tag >> 16 == _CSA_GROUP and length > _WORTH_KEEPING:
-                value = compact(value, CSA_NAMES)
-            encoding = value if tag == _CHARACTER_SET else encoding
-            kept[BaseTag(tag)] = RawDataElement(
-                BaseTag(tag), vr.decode(), len(value), value, start, False, True
-            )
-    dataset, signature = _dataset(kept, encoding, cache)
+def _walked(found: Walk, wanted: Container[int], cache: ElementCache) -> QuickHeader:
+    """Return the header of a file that was walked; learn from it what its series shares."""
+    header = _Header(found.encoding)
+    for tag, raw in found.kept.items():
+        header.take(tag, raw, _cache_key(raw, found.kept, found.encoding), cache)
+    dataset, is_shared = header.dataset(cache)
+    new = {tag for tag, key in header.new if key is None}
+    shareable = {
+        tag: element
+        for tag, element in header.elements.items()
+        if isinstance(element, DataElement) and tag not in new
+    }
+    known = cache.pattern.differing if cache.pattern is not None else frozenset[int]()
+    last, cache.last = cache.last, found
+    cache.pattern = pattern_of(last, found, shareable, known, wanted) if last is not None else None
+    if found.pixel_offset is not None:
+        cache.first_read = min(max(found.pixel_offset + _LEAST_READ // 4, _LEAST_READ), _FIRST_READ)
+    # The cache keeps its elements alive, so that their identities stay theirs.
+    signature = tuple(id(element) for tag, element in header.elements.items() if tag not in _OWN)
     return QuickHeader(
-        dataset=dataset, transfer_syntax=syntax, pixel_offset=pixel_offset, signature=signature
+        dataset=dataset,
+        transfer_syntax=found.syntax,
+        pixel_offset=found.pixel_offset,
+        signature=signature if is_shared else None,
     )
 
 
-def _element(data: bytes, at: int) -> tuple[int, bytes, int, int]:
-    """Return tag, value representation, start of the value and its length.
-
-    Raises:
-        _UnusualError: If there is no known value representation.
-    """
-    group, element = struct.unpack_from("<HH", data, at)
-    vr = data[at + 4 : at + 6]
-    if vr in _SHORT:
-        return group << 16 | element, vr, at + 8, struct.unpack_from("<H", data, at + 6)[0]
-    if vr in _LONG:
-        return group << 16 | element, vr, at + 12, struct.unpack_from("<L", data, at + 8)[0]
-    if len(vr) < 2:
-        raise struct.error
-    raise _UnusualError
-
-
-def _after_sequence(data: bytes, at: int, depth: int = 0) -> int:
-    """Return where a sequence of undefined length ends.
-
-    Raises:
-        _UnusualError: If it is nested too deeply or holds what does not belong there.
-    """
-    if depth > 20:
-        raise _UnusualError
-    while True:
-        group, element, length = struct.unpack_from("<HHL", data, at)
-        tag, at = group << 16 | element, at + 8
-        if tag == _SEQUENCE_END:
-            return at
-        if tag != _ITEM:
-            raise _UnusualError
-        at = _after_item(data, at, depth) if length == _UNDEFINED else at + length
+def _patterned(
+    pattern: Pattern, values: Iterable[RawDataElement | None], pixel_offset: int, cache: ElementCache
+) -> QuickHeader:
+    """Return the header of a file that differs from the ones before it in known elements alone."""
+    header = _Header(pattern.encoding)
+    for run, raw in zip(pattern.runs, values, strict=True):
+        header.elements.update(run.elements)
+        if raw is not None:
+            header.take(raw.tag, raw, _cache_key(raw, {}, pattern.encoding), cache)
+    dataset, is_shared = header.dataset(cache)
+    signature: list[int] = []
+    for run in pattern.runs:
+        signature += run.identities
+        if run.tag is not None and run.tag in header.elements and run.tag not in _OWN:
+            signature.append(id(header.elements[run.tag]))
+    return QuickHeader(
+        dataset=dataset,
+        transfer_syntax=pattern.syntax,
+        pixel_offset=pixel_offset,
+        signature=tuple(signature) if is_shared else None,
+    )
 
 
-def _after_item(data: bytes, at: int, depth: int) -> int:
-    """Return where an item of undefined length ends."""
-    while True:
-        group, element = struct.unpack_from("<HH", data, at)
-        if group << 16 | element == _ITEM_END:
-            return at + 8
-        _, vr, start, length = _element(data, at)
-        if length != _UNDEFINED:
-            at = start + length
-        elif vr == b"SQ":
-            at = _after_sequence(data, start, depth + 1)
-        else:
-            raise _UnusualError
+class _Header:
+    """The elements of one file on their way into a data set."""
 
+    def __init__(self, encoding: bytes) -> None:
+        """Start without elements, in a Specific Character Set."""
+        self.elements: dict[BaseTag, RawDataElement | DataElement] = {}
+        self.new: list[tuple[BaseTag, _Key | None]] = []
+        self._encoding = encoding
 
-def _dataset(
-    kept: dict[BaseTag, RawDataElement], encoding: bytes, cache: ElementCache
-) -> tuple[Dataset, tuple[int, ...] | None]:
-    """Return the elements as a data set, without those that cannot be converted, and its signature."""
-    elements: dict[BaseTag, RawDataElement | DataElement] = {}
-    new: list[tuple[BaseTag, _Key | None]] = []
-    for tag, raw in kept.items():
-        key = _cache_key(raw, kept, encoding)
+    def take(self, tag: BaseTag, raw: RawDataElement, key: _Key | None, cache: ElementCache) -> None:
+        """Take an element, converted if it was seen before; one that could not be converted is left out."""
         if key is None or key not in cache.elements:
-            elements[tag] = raw
-            new.append((tag, key))
+            self.elements[tag] = raw
+            self.new.append((tag, key))
         elif (known := cache.elements[key]) is not None:
-            elements[tag] = known
-    dataset = Dataset(elements)  # pyright: ignore[reportArgumentType]
-    words = encoding.decode("ascii", "replace").strip().split("\\")
-    dataset.set_original_encoding(False, True, convert_encodings(words))
-    is_shared = True
-    for tag, key in new:
-        # What is a file's own is converted when it is asked for.
-        if tag in _OWN:
-            continue
-        converted = convert(dataset, tag)
-        if key is not None:
-            cache.elements[key] = converted
-        else:
-            is_shared = False
-    # The cache keeps its elements alive, so that their identities stay theirs.
-    signature = tuple(id(element) for tag, element in elements.items() if tag not in _OWN)
-    return dataset, signature if is_shared else None
+            self.elements[tag] = known
+
+    def dataset(self, cache: ElementCache) -> tuple[Dataset, bool]:
+        """Return the elements as a data set, new ones converted, and whether all of them can be shared."""
+        if self._encoding not in cache.encodings:
+            words = self._encoding.decode("ascii", "replace").strip().split("\\")
+            cache.encodings[self._encoding] = convert_encodings(words)
+        dataset = Dataset(self.elements)  # pyright: ignore[reportArgumentType]
+        dataset.set_original_encoding(False, True, cache.encodings[self._encoding])
+        is_shared = True
+        for tag, key in self.new:
+            # What is a file's own is converted when it is asked for.
+            if tag in _OWN:
+                continue
+            converted = convert(dataset, tag)
+            if key is not None:
+                cache.elements[key] = converted
+            else:
+                is_shared = False
+        return dataset, is_shared
 
 
 def _cache_key(raw: RawDataElement, kept: dict[BaseTag, RawDataElement], encoding: bytes) -> _Key | None:
     """Return what a converted value depends on; None for what is a file's own or too long to keep."""
     value = raw.value
-    if value is None or len(value) > _WORTH_KEEPING or raw.tag in _OWN:
+    if value is None or len(value) > WORTH_KEEPING or raw.tag in _OWN:
         return None
     # The meaning of an unknown private value hangs on its creator.
     creator = kept.get(BaseTag((raw.tag & 0xFFFF0000) | (raw.tag >> 8 & 0xFF))) if raw.VR == "UN" else None

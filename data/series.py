@@ -13,6 +13,7 @@ from marrowmap.data.errors import GeometryError, StudyError
 from marrowmap.data.headers import Header
 from marrowmap.data.slices import Prototypes, Slice, slices_of
 from marrowmap.data.stacks import Stack, stacks_of
+from marrowmap.data.tags import instance_uid_of
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 #: Tokens of Image Type that make two images of one series different things.
@@ -119,7 +120,7 @@ def _without_copies(slices: list[Slice]) -> list[Slice]:
     """Return the slices without second files of one SOP instance (the same image stored twice)."""
     seen: dict[tuple[str, int, tuple[int, int]], Slice] = {}
     for position, one in enumerate(slices):
-        uid = str(one.header.dataset.get("SOPInstanceUID") or f"without-uid-{position}")
+        uid = instance_uid_of(one.header.dataset) or f"without-uid-{position}"
         seen.setdefault((uid, one.frame, one.corner), one)
     return list(seen.values())
 
@@ -128,12 +129,15 @@ def _parts(slices: list[Slice]) -> list[list[Slice]]:
     """Return the slices of a series apart by size, orientation, echo, component, kind and b-value."""
     parts: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
     diffusion = any(s.b_value and s.b_value.s_per_mm2 > 0 for s in slices)
+    rounded: dict[tuple[float, ...], tuple[float, ...]] = {}
     for one in slices:
         b_value = one.b_value.s_per_mm2 if one.b_value else (0.0 if diffusion else None)
+        plane = (*one.pixel_spacing, *one.orientation)
+        if plane not in rounded:
+            rounded[plane] = (*np.round(one.pixel_spacing, 3), *(np.round(one.orientation, 2) + 0.0))
         key = (
             (one.rows, one.columns),
-            tuple(np.round(one.pixel_spacing, 3)),
-            tuple(np.round(one.orientation, 2) + 0.0),
+            rounded[plane],
             round(one.echo_time_ms, 1),
             one.component,
             tuple(sorted(_KIND_TOKENS & set(one.image_type[2:]))),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from marrowmap.data.exam import Array3D, ExamWarning, Volume
+from marrowmap.data.grid import Grid
 
 Seen = Literal["complete", "partial", "absent"]
 
@@ -42,11 +43,13 @@ class Silhouette:
         head: Seen whole (crown to neck), cut, or not at all.
         thighs: Seen to their middle, not so far, or not at all; unknown without a whole head.
         length_mm: From the top of the body to its lowest section.
+        top_z_mm: Where the top of the body lies, RAS+.
     """
 
     head: Seen
     thighs: Seen | None
     length_mm: float
+    top_z_mm: float = 0.0
 
 
 def silhouette_of(volume: Volume, stature_m: float | None = None) -> Silhouette:
@@ -64,7 +67,8 @@ def silhouette_of(volume: Volume, stature_m: float | None = None) -> Silhouette:
     low, high = int(with_body[0]), int(with_body[-1])
     head, length_mm = _head(areas[low : high + 1][::-1], step_mm), (high - low + 1) * step_mm
     thighs = _thighs(length_mm, stature_m or USUAL_STATURE_M) if head == "complete" else None
-    return Silhouette(head=head, thighs=thighs, length_mm=length_mm)
+    lowest, _ = Grid(shape=grid.shape, affine_ras_mm=grid.affine_ras_mm).extent_z_mm
+    return Silhouette(head=head, thighs=thighs, length_mm=length_mm, top_z_mm=lowest + (high + 1) * step_mm)
 
 
 def _thighs(length_mm: float, stature_m: float) -> Seen:
@@ -105,12 +109,15 @@ def body_median(array: Array3D) -> float:
 
 def filled_body(array: Array3D, grid: Volume) -> Mask:
     """Return the body without holes, filled slice by slice along the body."""
+    axis = axis_nearest(grid, 2)
     rough = array > 0.15 * body_median(array)
     largest = np.asarray(cc3d.largest_k(np.ascontiguousarray(rough), k=1, connectivity=6)) > 0
     closed = np.asarray(ndimage.binary_closing(np.pad(largest, 2), iterations=2))[2:-2, 2:-2, 2:-2]
-    axis = axis_nearest(grid, 2)
-    planes = [ndimage.binary_fill_holes(plane) for plane in np.moveaxis(closed, axis, 0)]
-    return np.moveaxis(np.array(planes, dtype=bool), 0, axis)
+    # A cross that does not reach into the neighbouring slices fills every slice by itself.
+    cross = np.moveaxis(
+        np.pad(ndimage.generate_binary_structure(2, 1)[None], ((1, 1), (0, 0), (0, 0))), 0, axis
+    )
+    return np.asarray(ndimage.binary_fill_holes(closed, cross), dtype=bool)
 
 
 def axis_nearest(grid: Volume, patient_axis: int) -> int:

@@ -13,7 +13,7 @@ from marrowmap.data.mosaics import siemens_mosaic, uih_mosaic
 from marrowmap.data.multiframe import enhanced_slices
 from marrowmap.data.real_world import rescale_of
 from marrowmap.data.slice import Slice, common_tags, order_of, scale_slope
-from marrowmap.data.tags import numbers, positive, tokens_of, whole
+from marrowmap.data.tags import instance_number_of, numbers, position_of, positive, tokens_of
 
 __all__ = ["Prototypes", "Slice", "slices_of"]
 
@@ -86,8 +86,8 @@ def _like(prototype: Slice, header: Header) -> Slice:
     return replace(
         prototype,
         header=header,
-        position=numbers(header.dataset, "ImagePositionPatient", 3),
-        order=(*prototype.order[:2], whole(header.dataset, "InstanceNumber"), 0),
+        position=position_of(header.dataset),
+        order=(*prototype.order[:2], instance_number_of(header.dataset), 0),
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from marrowmap.data.errors import StudyError
+
+_INSTANCE_UID, _INSTANCE_NUMBER, _POSITION = 0x00080018, 0x00200013, 0x00200032
 
 
 def private(dataset: Dataset, group: int, creator: str, element: int) -> Any:
@@ -75,6 +78,51 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     if not all(map(math.isfinite, found)):
         raise StudyError(f"{keyword} holds {', '.join(map(str, value))}, need numbers; export it again")
     return found
+
+
+def plain_bytes(dataset: Dataset, tag: int, vr: str) -> bytes | None:
+    """Return the bytes of a text value that was not converted yet, None for any other: it must be asked for.
+
+    What every file has its own of (UID, position, number) is cheaper to read from bytes than to convert.
+    """
+    raw = dataset.get_item(tag) if tag in dataset else None
+    if isinstance(raw, RawDataElement) and vr == raw.VR and isinstance(raw.value, bytes):
+        return raw.value.rstrip(b" \x00")
+    return None
+
+
+def position_of(dataset: Dataset) -> tuple[float, ...]:
+    """Return the Image Position (Patient) of a file, LPS mm.
+
+    Raises:
+        StudyError: As `numbers`.
+    """
+    plain = plain_bytes(dataset, _POSITION, "DS")
+    if plain is not None:
+        try:
+            x, y, z = (float(word) for word in plain.split(b"\\"))
+        except ValueError:
+            pass
+        else:
+            if math.isfinite(x) and math.isfinite(y) and math.isfinite(z):
+                return x, y, z
+    return numbers(dataset, "ImagePositionPatient", 3)
+
+
+def instance_number_of(dataset: Dataset) -> int:
+    """Return the Instance Number of a file, 0 where absent or unreadable."""
+    plain = plain_bytes(dataset, _INSTANCE_NUMBER, "IS")
+    if plain is not None and plain.isdigit():
+        return int(plain)
+    return whole(dataset, "InstanceNumber")
+
+
+def instance_uid_of(dataset: Dataset) -> str:
+    """Return the SOP Instance UID of a file, empty where absent."""
+    plain = plain_bytes(dataset, _INSTANCE_UID, "UI")
+    if plain is not None and plain.isascii():
+        return plain.decode("ascii")
+    return str(dataset.get("SOPInstanceUID") or "")
 
 
 def positive(dataset: Dataset, keyword: str) -> int:

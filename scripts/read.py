@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from marrowmap.data.errors import MarrowmapError, SettingsError, StudyError
+from marrowmap.data.levels import coverage_by_level
 from marrowmap.data.read import Inspection, SeriesDescription, StudyDescription, inspect_study
 from marrowmap.scripts.study_options import add_study_options, chosen_series
 
@@ -107,6 +108,7 @@ def _json(found: Inspection, written: list[str]) -> dict[str, Any]:
     warnings = found.exam.warnings if found.exam else ()
     return found.description.to_json() | {
         "nifti": written,
+        "coverage": coverage_by_level(found.exam) if found.exam else None,
         "warnings": [{"code": w.code, "text": w.text} for w in warnings],
         "refusal": found.refusal or None,
     }
@@ -116,6 +118,8 @@ def _text(found: Inspection, written: list[str]) -> str:
     """Return all of it as lines for a person."""
     lines = _lines(found.description)
     if found.exam is not None:
+        seen = coverage_by_level(found.exam)
+        lines.append("coverage: " + ", ".join(f"{name} {state}" for name, state in seen.items()))
         lines += [f"warning: {w.text}" for w in found.exam.warnings]
     else:
         lines.append(f"cannot be used: {found.refusal}")

@@ -77,6 +77,26 @@ def breathing(values: Volume32, axis: int, weight: Volume32, *, shift: int, is_h
     return moved
 
 
+def breathing_steps(values: Volume32, follow: Volume32, *, move: float) -> Volume32:
+    """Return an image whose odd slices were taken at another depth of breath than the even ones.
+
+    Slices are excited in two packages, one after the other; between them the front of the body has moved.
+
+    Args:
+        values: float32 `(slice, across, back to front)` of axial slices.
+        follow: float32, broadcasts against `values`: 1 where tissue moves in full, 0 where it rests.
+        move: How far the front moves forward, in voxels of the last axis.
+    """
+    stepped = values.copy()
+    place = np.arange(values.shape[2], dtype=np.float32)
+    for number in range(1, len(values), 2):
+        origin = np.clip(place - move * follow[number, 0], 0, values.shape[2] - 1)
+        low = np.minimum(origin.astype(np.intp), values.shape[2] - 2)
+        share = origin - low
+        stepped[number] = values[number][:, low] * (1 - share) + values[number][:, low + 1] * share
+    return stepped
+
+
 def _moved(values: Volume32, axis: int, shift: int) -> Volume32:
     """Return an image moved by whole voxels; what comes in at the end repeats the last voxel."""
     count = values.shape[axis]

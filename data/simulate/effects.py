@@ -34,7 +34,11 @@ class Effect(StrEnum):
     POST_CONTRAST = "post_contrast"
     SPAIR = "spair"
     SEVERAL_B = "several_b"
+    BREATHING_STEPS = "breathing_steps"
 
+
+#: Effects that are there only when asked for, and that draw nothing: drawing more would change every exam.
+ON_REQUEST = frozenset({Effect.BREATHING_STEPS})
 
 #: How often each is there when nobody asks; physics is nearly always there, accidents are rare.
 SHARE: Mapping[Effect, float] = {
@@ -94,15 +98,21 @@ def draw_effects(rng: np.random.Generator, *, wanted: Iterable[str] | None = Non
         wanted: Names of the effects to show, all others absent; None draws each by `SHARE`.
 
     Returns:
-        Effects with strengths of 0.1 to 1, or of 0.5 to 1 where they were asked for.
+        Effects with strengths of 0.1 to 1, or of 0.5 to 1 where they were asked for; those of `ON_REQUEST`
+        only then.
 
     Raises:
         SettingsError: If a name is unknown.
     """
     chosen = None if wanted is None else effects_named(wanted)
-    strengths = {}
+    strengths, strength = {}, 1.0
     for effect in Effect:
-        chance, strength = rng.random(2)
+        if effect not in ON_REQUEST:
+            chance, strength = rng.random(2)
+        elif chosen is None:
+            continue
+        else:
+            chance = 1.0
         if chosen is None and chance < SHARE[effect]:
             strengths[effect] = float(0.1 + 0.9 * strength)
         elif chosen is not None and effect in chosen:

@@ -92,7 +92,9 @@ class Scan:
             signal=signal,
             scanner=scanner,
             contrast=contrast,
-            breath=Breath.of(anatomy) if Effect.BREATHING in effects else None,
+            breath=Breath.of(anatomy)
+            if Effect.BREATHING in effects or Effect.BREATHING_STEPS in effects
+            else None,
             metal=metal_of(anatomy, rng, effects.of(Effect.METAL)),
             field_map=FieldMap.of(anatomy) if Effect.DISTORTION in effects else None,
             polarity=1 if rng.random() < 0.5 else -1,

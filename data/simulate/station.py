@@ -12,6 +12,7 @@ from marrowmap.data.exam import Volume
 from marrowmap.data.simulate.artefacts import (
     Metal,
     breathing,
+    breathing_steps,
     cross_talk,
     ghosted,
     void_around,
@@ -220,6 +221,11 @@ class Spoiler:
         """Return the image, float32 `(a, b, c)`, with all its effects in the order they happen."""
         if self.breath is not None and Effect.BREATHING in self.effects:
             values = self._breathed(values, self.breath)
+        is_axial = self.slab.orientation == "axial"
+        if self.breath is not None and Effect.BREATHING_STEPS in self.effects and is_axial:
+            strength = self.effects.of(Effect.BREATHING_STEPS)
+            move = (3 + 7 * strength) / self.slab.y.step_mm if self.is_two_dimensional else 0.0
+            values = breathing_steps(values, self.breath.weight(self.slab), move=move)
         if self.is_two_dimensional and Effect.CROSS_TALK in self.effects:
             values = cross_talk(values, 0, self.effects.of(Effect.CROSS_TALK))
         if self.distortion is not None:

@@ -15,13 +15,14 @@ from marrowmap.data.exam import Sequence
 from marrowmap.data.simulate.artefacts import (
     Metal,
     breathing,
+    breathing_steps,
     cross_talk,
     ghosted,
     noise_amplification,
     void_around,
     wrapped_around,
 )
-from marrowmap.data.simulate.effects import SHARE, Effect, Effects, draw_effects
+from marrowmap.data.simulate.effects import ON_REQUEST, SHARE, Effect, Effects, draw_effects
 from marrowmap.data.simulate.exam import SimulatedExam, SimulationSettings, simulate_exam, to_exam
 from marrowmap.data.simulate.noise import NoisePool
 from marrowmap.data.simulate.protocol import FULL_PROTOCOL, ScannerSettings, draw_scanner_settings
@@ -45,7 +46,7 @@ def scanned(make_toy_body: Callable[..., Any]) -> Callable[..., SimulatedExam]:
 
 
 def test_every_effect_has_a_share_between_0_and_1() -> None:
-    assert set(SHARE) == set(Effect)
+    assert set(SHARE) == set(Effect) - ON_REQUEST
     assert all(0 < share < 1 for share in SHARE.values())
 
 
@@ -55,6 +56,27 @@ def test_effects_are_drawn_by_their_share_when_nobody_asks() -> None:
     assert np.mean([Effect.METAL in d for d in drawn]) == pytest.approx(SHARE[Effect.METAL], abs=0.02)
     assert np.mean([Effect.DISTORTION in d for d in drawn]) == pytest.approx(0.9, abs=0.03)
     assert all(0.1 <= s <= 1 for d in drawn for s in d.strengths.values())
+
+
+def test_an_effect_on_request_draws_nothing_so_that_exams_stay_what_they_were() -> None:
+    drawing, plain = np.random.default_rng(5), np.random.default_rng(5)
+    drawn = draw_effects(drawing)
+    plain.random(2 * len(SHARE))
+    assert drawing.bit_generator.state == plain.bit_generator.state
+    assert not ON_REQUEST & set(drawn.strengths)
+    asked = draw_effects(np.random.default_rng(5), wanted=["breathing_steps"])
+    assert list(asked.strengths) == [Effect.BREATHING_STEPS]
+    assert 0.5 <= asked.of(Effect.BREATHING_STEPS) <= 1
+
+
+def test_breathing_steps_move_the_front_of_odd_slices_alone() -> None:
+    body = np.zeros((6, 4, 20), np.float32)
+    body[..., 4:12] = 1.0
+    follow = np.zeros((1, 1, 20), np.float32) + np.where(np.arange(20) >= 9, 1.0, 0.0).astype(np.float32)
+    stepped = breathing_steps(body, np.repeat(follow, 6, axis=0), move=3.0)
+    np.testing.assert_array_equal(stepped[::2], body[::2])
+    # The back edge rests at 4, the front edge moves from 11 to 14.
+    assert [np.flatnonzero(stepped[k, 0])[[0, -1]].tolist() for k in (1, 3, 5)] == [[4, 14]] * 3
 
 
 def test_effects_asked_for_are_there_and_no_other() -> None:
@@ -155,7 +177,11 @@ def test_averaging_magnitudes_lowers_the_noise_but_raises_its_floor() -> None:
     assert bright.std() == pytest.approx(4.0, rel=0.05)
 
 
-@pytest.mark.parametrize("effect", [e.value for e in Effect if e is not Effect.BREATHING])
+@pytest.mark.parametrize(
+    # The toy body has no lungs.
+    "effect",
+    [e.value for e in Effect if e not in (Effect.BREATHING, Effect.BREATHING_STEPS)],
+)
 def test_every_effect_is_named_in_the_truth_and_changes_the_exam(
     scanned: Callable[..., SimulatedExam], effect: str
 ) -> None:
