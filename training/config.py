@@ -137,7 +137,7 @@ class TrainSettings:
 
     run: Path = Path("runs/default")
     seed: int = 0
-    max_steps: int = 9300
+    max_steps: int = 19600
     max_minutes: float | None = None
     batch_size: int = 2
     threads: int | None = None

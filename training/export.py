@@ -27,7 +27,7 @@ from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import StreamSettings, TrainSettings, as_plain
 from marrowmap.training.operating_point import OperatingPoint, choose_threshold, sweep
 from marrowmap.training.prepare import ExamMaker, open_cache, prepare, simulated_exam
-from marrowmap.training.run_folder import LAST_CHECKPOINT
+from marrowmap.training.run_folder import LAST_CHECKPOINT, ORIGIN_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +102,9 @@ def _with_threshold(run: Path, out: Path, settings: ExportSettings, make: ExamMa
     plain = read_run(run)
     own = read_split(run)
     network, steps = load_averaged(run, plain)
-    description = describe_run(plain, steps, settings, annotated=len(own["training"]))
+    origin_file = run / ORIGIN_FILE
+    origin = json.loads(origin_file.read_text(encoding="utf-8")) if origin_file.is_file() else None
+    description = describe_run(plain, steps, settings, annotated=len(own["training"]), origin=origin)
     # The product is for exams such as these: where some were held out, they alone choose the threshold.
     kind = "annotated" if own["validation"] else "simulated"
     card = model_card(description, plain, None, kind=kind)
@@ -155,7 +157,12 @@ def load_averaged(run: Path, plain: Mapping[str, Any]) -> tuple[MarrowUNet, int]
 
 
 def describe_run(
-    plain: Mapping[str, Any], steps: int, settings: ExportSettings, *, annotated: int = 0
+    plain: Mapping[str, Any],
+    steps: int,
+    settings: ExportSettings,
+    *,
+    annotated: int = 0,
+    origin: Mapping[str, str] | None = None,
 ) -> BundleDescription:
     """Return what the bundle says of itself.
 
@@ -164,9 +171,12 @@ def describe_run(
         steps: Steps trained.
         settings: Name and version.
         annotated: Annotated exams that it trained on.
+        origin: Weights that it started from, as `train.origin_of` writes them.
     """
     i, j, k = plain["stream"]["patch_size"]
     trained_on = _trained_on(plain["stream"], steps, annotated)
+    if origin is not None:
+        trained_on += f"; started from {origin['name']} {origin['version']} ({origin['trained_on']})"
     return BundleDescription(
         name=settings.name,
         version=settings.version,

@@ -10,7 +10,7 @@ from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import TrainSettings, as_plain
 from marrowmap.training.ranks import is_first_process
 
-LAST_CHECKPOINT, SPLIT_FILE = "last.ckpt", "annotated.json"
+LAST_CHECKPOINT, SPLIT_FILE, ORIGIN_FILE = "last.ckpt", "annotated.json", "started_from.json"
 SETTINGS, TABLE, GUIDE, PICTURE = "settings.yaml", "metrics.csv", "run.md", "validation.png"
 TENSORBOARD, MLFLOW_RUN, MLFLOW_STORE = "tensorboard", "mlflow_run.txt", "mlruns"
 
@@ -25,6 +25,7 @@ FILES = {
     PICTURE: "one validation patch at the last look: diffusion with the reference's outline in green (left) "
     "and the network's in red (right)",
     SPLIT_FILE: "with own annotated exams: which of them train and which validate",
+    ORIGIN_FILE: "with `--init_from`: the weights that the run started from, and what they had learnt from",
     GUIDE: "this page",
     TENSORBOARD: "with `--tracking tensorboard`: the curves and pictures; `tensorboard --logdir` shows them",
     MLFLOW_RUN: "with `--tracking mlflow`: this run's number in the store `../mlruns`, so that a resumed run "

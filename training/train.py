@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from marrowmap.data.errors import BundleError, SettingsError
+from marrowmap.models.bundle import Bundle, load_bundle, load_state
 from marrowmap.training.annotated import AnnotatedSplit, annotated_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.module import MarrowModule
 from marrowmap.training.prepare import ExamMaker, Producer, open_cache, prepare, simulated_exam
 from marrowmap.training.ranks import is_first_process, own_share_first, require_launch
-from marrowmap.training.run_folder import LAST_CHECKPOINT, SPLIT_FILE, begin_run
+from marrowmap.training.run_folder import LAST_CHECKPOINT, ORIGIN_FILE, SPLIT_FILE, begin_run
 from marrowmap.training.stop import RunStopped
 from marrowmap.training.stream import PatchDataset, patch_loader
 from marrowmap.training.tracking import require_tracking
@@ -99,7 +101,9 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
     lightning.seed_everything(settings.seed, verbose=False)
     module = MarrowModule(settings)
     if settings.init_from is not None and resumed is None:
-        start_from_bundle(module, settings.init_from)
+        started = start_from_bundle(module, settings.init_from)
+        if is_first_process():
+            (settings.run / ORIGIN_FILE).write_text(origin_of(started), encoding="utf-8")
     data = RunPatches(cache, settings, own)
     with quiet_lightning():
         trainer = build_trainer(settings, own.validated_on(settings.stream))
@@ -112,21 +116,27 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
     return last
 
 
-def start_from_bundle(module: MarrowModule, folder: Path) -> None:
-    """Load a bundle's weights into the network; `shipped` is the one in the package.
+def start_from_bundle(module: MarrowModule, folder: Path) -> Bundle:
+    """Load a bundle's weights into the network and return it; `shipped` is the one in the package.
 
     Raises:
         BundleError: If its network has another shape.
     """
-    from marrowmap.models.bundle import load_bundle, load_state
-
-    state = load_state(load_bundle(None if folder == SHIPPED else folder))
+    bundle = load_bundle(None if folder == SHIPPED else folder)
+    state = load_state(bundle)
     try:
         module.network.load_state_dict(state)
     except RuntimeError as error:
         raise BundleError(
             f"the network of {folder.name} has another shape; set --network as in its metadata.json"
         ) from error
+    return bundle
+
+
+def origin_of(bundle: Bundle) -> str:
+    """Return what a run remembers of the weights that it started from, as JSON."""
+    plain = {name: getattr(bundle, name) for name in ("name", "version", "sha256", "trained_on")}
+    return json.dumps(plain, indent=2) + "\n"
 
 
 class RunPatches(lightning.LightningDataModule):

@@ -50,6 +50,11 @@ def test_a_new_run_can_start_from_a_bundle(small_run: TrainSettings, tmp_path: P
     export(small_run.run, tmp_path / "bundle", ExportSettings(validation_exams=0))
     again = replace(small_run, run=tmp_path / "again", init_from=tmp_path / "bundle", max_steps=1)
     assert train(again, make=toy_exam) is not None
+    bundle = export(again.run, tmp_path / "second", ExportSettings(validation_exams=0))
+    assert bundle.trained_on.endswith(
+        "1 steps; no patient; started from marrowmap-simulated 0.1.0 "
+        "(2 simulated exams (seeds 0 to 1), 6 steps; no patient)"
+    )
     other = replace(again, run=tmp_path / "other", network=UNetSettings(features=(8, 16, 32)))
     with pytest.raises(BundleError, match="another shape"):
         train(other, make=toy_exam)
