@@ -189,10 +189,10 @@ class TrainSettings:
         for name in ("accumulate", "devices", "nodes", "patience"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} needs 1 or more, found {value}")
-        is_watched = self.stream.validation_exams > 0 and self.validation_patches > 0
         require(
-            self.patience is None or is_watched,
-            "patience needs validation patches; set stream.validation_exams and validation_patches, found 0",
+            self.patience is None or (self.stream.holds_out and self.validation_patches > 0),
+            "patience needs validation patches, found none; set validation_patches and either "
+            "stream.validation_exams or, for own exams, stream.fold",
         )
         require(
             self.network.norm != "batch" or self.devices * self.nodes == 1,

@@ -113,6 +113,11 @@ class StreamSettings:
         return self.annotated is None or self.simulated_weight > 0
 
     @property
+    def holds_out(self) -> bool:
+        """Whether any exam, simulated or annotated, is kept for validation."""
+        return len(self.validation_seeds) > 0 or (self.annotated is not None and self.fold is not None)
+
+    @property
     def annotated_share(self) -> float:
         """Fraction of patches that come from annotated exams."""
         if self.annotated is None:

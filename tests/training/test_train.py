@@ -136,6 +136,16 @@ def test_patience_without_validation_patches_is_refused(small_run: TrainSettings
         replace(small_run, patience=3, validation_patches=0)
 
 
+def test_patience_looks_at_held_out_exams_of_ones_own_as_at_simulated_ones(small_run: TrainSettings) -> None:
+    own = replace(small_run.stream, annotated=Path("data"), simulated_weight=0.0, validation_exams=0)
+    assert replace(small_run, patience=3, stream=own).patience == 3
+    with pytest.raises(SettingsError, match=r"patience needs validation patches, found none; .*stream\.fold"):
+        replace(small_run, patience=3, stream=replace(own, fold=None))
+    # Simulated exams that are not learned from are not validated on either.
+    with pytest.raises(SettingsError, match="patience needs validation patches"):
+        replace(small_run, patience=3, stream=replace(own, fold=None, validation_exams=6))
+
+
 def test_every_file_of_a_run_is_explained_in_it(small_run: TrainSettings) -> None:
     train(small_run, make=toy_exam)
     guide = (small_run.run / "run.md").read_text()
