@@ -25,7 +25,7 @@ from marrowmap.models.unet import MarrowUNet, UNetSettings, build_unet
 from marrowmap.training.annotated import read_split
 from marrowmap.training.cache import ExamCache
 from marrowmap.training.config import StreamSettings, TrainSettings, as_plain
-from marrowmap.training.operating_point import OperatingPoint, choose_threshold, sweep
+from marrowmap.training.operating_point import MOST_FALSE_POSITIVES, OperatingPoint, choose_threshold, sweep
 from marrowmap.training.prepare import ExamMaker, open_cache, prepare, simulated_exam
 from marrowmap.training.run_folder import LAST_CHECKPOINT, ORIGIN_FILE
 
@@ -255,7 +255,8 @@ def model_card(
 def _points_table(points: Sequence[OperatingPoint], kind: str) -> list[str]:
     best = choose_threshold(points)
     rows = [
-        f"Threshold {best.threshold:g}: highest lesion-level F1 over {best.exams} {kind} exams.",
+        f"Threshold {best.threshold:g}: it finds most lesions at {MOST_FALSE_POSITIVES:g} false positives an "
+        f"exam or fewer, over {best.exams} {kind} exams.",
         "",
         "| threshold | lesions of 5 mm or more found | false positives an exam | F1 | lesion Dice |",
         "|---|---|---|---|---|",

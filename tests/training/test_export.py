@@ -70,14 +70,18 @@ def test_a_threshold_is_never_chosen_on_test_exams() -> None:
         ExportSettings(first_validation_seed=20_000)
 
 
-def test_the_threshold_with_the_highest_f1_wins() -> None:
-    points = [point(0.3, 9, 12), point(0.5, 8, 2), point(0.7, 4, 0)]
-    assert points[1].f1 == pytest.approx(16 / 20)
-    assert choose_threshold(points).threshold == 0.5
+def test_most_lesions_at_two_false_positives_an_exam_win() -> None:
+    exams = point(0.5, 8, 2).exams
+    loud, allowed, quiet = point(0.3, 9, 2 * exams + 1), point(0.5, 8, 2 * exams), point(0.7, 4, 0)
+    assert choose_threshold([loud, allowed, quiet]) is allowed
+    fewer = point(0.6, 8, exams)
+    assert choose_threshold([loud, allowed, fewer, quiet]) is fewer
 
 
-def test_of_equal_thresholds_the_lowest_wins() -> None:
-    assert choose_threshold([point(0.5, 8, 2), point(0.3, 8, 2)]).threshold == 0.3
+def test_where_no_threshold_is_quiet_the_highest_f1_wins_and_of_equal_ones_the_lowest() -> None:
+    points = [point(0.7, 2, 20), point(0.5, 8, 20), point(0.3, 8, 20)]
+    assert points[1].f1 == pytest.approx(16 / (8 + points[1].lesions + 20))
+    assert choose_threshold(points) is points[2]
 
 
 def test_specks_are_left_out() -> None:
