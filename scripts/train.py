@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("marrowmap").setLevel(logging.INFO)
     made = parser.instantiate(options)
     settings = TrainSettings(**{item.name: getattr(made, item.name) for item in fields(TrainSettings)})
+    if options.propose is not None:
+        print(_proposal(options.propose, settings), end="")
+        return 0
 
     # After the options: torch takes seconds to load.
     from marrowmap.training.ranks import is_first_process
@@ -48,6 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _proposal(data: Path, settings: TrainSettings) -> str:
+    from marrowmap.training.fingerprint import fingerprint
+    from marrowmap.training.propose import free_memory, propose
+    from marrowmap.training.train import bundle_of
+
+    bundle = None if settings.init_from is None else bundle_of(settings.init_from)
+    return propose(fingerprint(data), data, settings, free_memory(settings.device), bundle)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="marrowmap train",
@@ -56,6 +69,13 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--config", action="config", help="YAML with any of the fields below.")
     parser.add_class_arguments(TrainSettings)
+    parser.add_argument(
+        "--propose",
+        type=Path,
+        metavar="DATA",
+        help="Train nothing: measure own annotated exams and print spacing, patch and batch as YAML, "
+        "each with its reason. With --init_from, spacing and network stay those of the bundle.",
+    )
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
 

@@ -173,6 +173,20 @@ def _prepared(exam: AnnotatedExam, settings: ModelInputSettings) -> PreparedExam
     )
 
 
+def lesion_diameters_mm(exam: AnnotatedExam) -> list[float]:
+    """Return the longest diameter of each annotated lesion, measured where it was drawn.
+
+    Raises:
+        MarrowmapError: Of the kind that reading it raised, with the exam's name in front.
+    """
+    try:
+        parts = same_lesions([read_segmentation(path) for path in exam.segmentations])
+        drawn = [(part.lesions, part.affine_ras_mm) for part in parts] or [_lesions(exam)]
+    except MarrowmapError as error:
+        raise type(error)(f"{exam.name}: {error}") from error
+    return [float(row["longest_diameter_mm"]) for row in _diameters(drawn)]
+
+
 def _drawn(exam: AnnotatedExam, grid: Grid) -> tuple[list[tuple[LabelArray, Affine]], LabelArray]:
     """Return the lesion ids as drawn, grid by grid, and the regions on the working grid."""
     if not exam.segmentations:

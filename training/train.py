@@ -16,7 +16,7 @@ from marrowmap.data.errors import BundleError, SettingsError
 from marrowmap.models.bundle import Bundle, load_bundle, load_state
 from marrowmap.training.annotated import AnnotatedSplit, annotated_split
 from marrowmap.training.cache import ExamCache
-from marrowmap.training.config import TrainSettings
+from marrowmap.training.config import TrainSettings, as_plain
 from marrowmap.training.module import MarrowModule
 from marrowmap.training.prepare import ExamMaker, Producer, open_cache, prepare, simulated_exam
 from marrowmap.training.ranks import is_first_process, own_share_first, require_launch
@@ -46,12 +46,14 @@ def train(settings: TrainSettings, *, make: ExamMaker = simulated_exam) -> Path 
     Raises:
         SettingsError: If there is nothing to resume, a run is already there, another number of processes was
             started than the settings say, or the package that tracks the run is missing.
-        BundleError: If `init_from` does not fit the network.
+        BundleError: If `init_from` was trained on another input or with another network.
         RunStopped: If SIGTERM ended it before its last step; the checkpoint is written.
         StudyError: If an annotated exam cannot be used.
     """
     require_launch(settings)
     require_tracking(settings)
+    if settings.init_from is not None and not settings.resume:
+        require_as_trained(bundle_of(settings.init_from), settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     cache = open_cache(settings)
@@ -116,13 +118,37 @@ def _fit(cache: ExamCache, settings: TrainSettings, own: AnnotatedSplit, resumed
     return last
 
 
+def bundle_of(folder: Path) -> Bundle:
+    """Return the bundle that `init_from` names; `shipped` is the one in the package."""
+    return load_bundle(None if folder == SHIPPED else folder)
+
+
+def require_as_trained(bundle: Bundle, settings: TrainSettings) -> None:
+    """Refuse weights that were trained on another grid, scaling or network: they would fit, and mislead.
+
+    Raises:
+        BundleError: If a setting differs.
+    """
+    parts = {"model_input": as_plain(bundle.input), "network": dict(bundle.network)}
+    for part, trained in parts.items():
+        wanted = as_plain(getattr(settings, part))
+        for name, value in trained.items():
+            value = list(value) if isinstance(value, tuple) else value
+            if wanted.get(name) != value:
+                raise BundleError(
+                    f"the weights of {bundle.name} need {part}.{name} {value}, found {wanted.get(name)}; "
+                    "keep theirs (marrowmap train --propose DATA --init_from BUNDLE writes it), or leave out "
+                    "--init_from"
+                )
+
+
 def start_from_bundle(module: MarrowModule, folder: Path) -> Bundle:
     """Load a bundle's weights into the network and return it; `shipped` is the one in the package.
 
     Raises:
         BundleError: If its network has another shape.
     """
-    bundle = load_bundle(None if folder == SHIPPED else folder)
+    bundle = bundle_of(folder)
     state = load_state(bundle)
     try:
         module.network.load_state_dict(state)

@@ -8,6 +8,7 @@ import pytest
 
 from marrowmap.data.components import find_components
 from marrowmap.data.errors import BundleError, SeedError, SettingsError
+from marrowmap.data.model_input import ModelInputSettings
 from marrowmap.models.bundle import load_bundle
 from marrowmap.models.engine import open_engine
 from marrowmap.models.unet import UNetSettings
@@ -56,8 +57,12 @@ def test_a_new_run_can_start_from_a_bundle(small_run: TrainSettings, tmp_path: P
         "(2 simulated exams (seeds 0 to 1), 6 steps; no patient)"
     )
     other = replace(again, run=tmp_path / "other", network=UNetSettings(features=(8, 16, 32)))
-    with pytest.raises(BundleError, match="another shape"):
+    with pytest.raises(BundleError, match=r"need network\.features \[8, 16, 16\], found \[8, 16, 32\]"):
         train(other, make=toy_exam)
+    finer = replace(again, run=tmp_path / "finer", model_input=ModelInputSettings(spacing_mm=7.0))
+    with pytest.raises(BundleError, match=r"need model_input\.spacing_mm 8\.0, found 7\.0; keep theirs"):
+        train(finer, make=toy_exam)
+    assert not finer.run.exists()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
