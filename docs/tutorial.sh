@@ -7,7 +7,7 @@ cd "${1:-tutorial}"
 
 # 1. Twelve annotated exams. Simulated ones stand in for yours; ten to learn from, two kept apart.
 marrowmap simulate lab --exams 10 --seed 9000 --format nifti --pattern focal
-marrowmap simulate kept_apart --exams 2 --seed 20100 --format nifti --pattern focal
+marrowmap simulate kept_apart --exams 2 --seed 20023 --format nifti --pattern focal
 
 # 2. Fine-tune the shipped weights on them. Two of the ten are held out to watch the run.
 marrowmap train --run runs/tutorial --init_from shipped --stream.annotated lab \
