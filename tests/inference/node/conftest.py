@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -67,9 +68,17 @@ def port() -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many ports that nobody uses: asked for one by one, the same may come twice."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +175,8 @@ def make_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Orth
 
     def make(node_port: int = 11112) -> Orthanc:
         folder = tmp_path_factory.mktemp("orthanc")
-        made = Orthanc(folder=folder, dicom_port=free_port(), http_port=free_port())
+        dicom_port, http_port = free_ports(2)
+        made = Orthanc(folder=folder, dicom_port=dicom_port, http_port=http_port)
         settings = {
             "Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
             "Plugins": [str(DICOMWEB_PLUGIN)], "HttpPort": made.http_port, "RemoteAccessAllowed": False,
