@@ -138,32 +138,54 @@ def viewer(orthanc: Any, study: tuple[Path, Path]) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture
+def browser(open_browser: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+    """A browser that can draw with WebGL."""
+    found = open_browser(tmp_path, FLAGS)
+    yield found
+    found.close()
+
+
+def shown_when(browser: Any, address: str, words: list[str]) -> str:
+    """Open a page and return its text when all words are in it, or when patience has ended."""
+    browser.load(address)
+    shown, until = "", time.monotonic() + PATIENCE_S
+    while not all(word in shown for word in words) and time.monotonic() < until:
+        time.sleep(2.0)
+        browser.run(END_TOUR)
+        browser.run(OPEN_PANEL)
+        shown = browser.run("document.body.innerText")
+    return shown
+
+
 @pytest.mark.parametrize("which", ["seg.dcm", "seg_source_*.dcm"])
 def test_the_viewer_names_every_lesion_of_our_segmentation(
-    which: str,
-    study: tuple[Path, Path],
-    viewer: str,
-    open_browser: Callable[..., Any],
-    tmp_path: Path,
+    which: str, study: tuple[Path, Path], viewer: str, browser: Any
 ) -> None:
     segmentation = pydicom.dcmread(next(iter(sorted(study[1].glob(which)))), stop_before_pixels=True)
     names = [segment.SegmentLabel for segment in segmentation.SegmentSequence]
     assert names
     assert all(name.startswith("Lesion ") for name in names)
-    browser = open_browser(tmp_path, FLAGS)
-    try:
-        browser.load(
-            f"{viewer}/viewer?StudyInstanceUIDs={segmentation.StudyInstanceUID}"
-            f"&initialSeriesInstanceUID={segmentation.SeriesInstanceUID}"
-        )
-        shown, until = "", time.monotonic() + PATIENCE_S
-        while not all(name in shown for name in names) and time.monotonic() < until:
-            time.sleep(2.0)
-            browser.run(END_TOUR)
-            browser.run(OPEN_PANEL)
-            shown = browser.run("document.body.innerText")
-        assert [name for name in names if name not in shown] == []
-        hosts = {url.split("/")[2] for url in browser.requests if url.startswith("http")}
-        assert hosts == {viewer.removeprefix("http://")}
-    finally:
-        browser.close()
+    address = (
+        f"{viewer}/viewer?StudyInstanceUIDs={segmentation.StudyInstanceUID}"
+        f"&initialSeriesInstanceUID={segmentation.SeriesInstanceUID}"
+    )
+    shown = shown_when(browser, address, names)
+    assert [name for name in names if name not in shown] == []
+    hosts = {url.split("/")[2] for url in browser.requests if url.startswith("http")}
+    assert hosts == {viewer.removeprefix("http://")}
+
+
+def test_the_study_is_listed_and_the_report_reads_as_text(
+    study: tuple[Path, Path], viewer: str, browser: Any
+) -> None:
+    report = pydicom.dcmread(study[1] / "sr.dcm", stop_before_pixels=True)
+    patient = str(report.PatientID)
+    assert patient in shown_when(browser, viewer, [patient])
+    address = (
+        f"{viewer}/viewer?StudyInstanceUIDs={report.StudyInstanceUID}"
+        f"&initialSeriesInstanceUID={report.SeriesInstanceUID}"
+    )
+    words = ["Oncology Measurement Report", "marrowmap-lesion-001"]
+    shown = shown_when(browser, address, words)
+    assert [word for word in words if word not in shown] == []
