@@ -86,6 +86,27 @@ def is_nifti_folder(path: Path) -> bool:
     return path.is_dir() and bool(named_files(path)[0])
 
 
+def holds_several_exams(path: Path) -> bool:
+    """Say whether a folder holds more than one exam in NIfTI: several cases, or one volume in two folders."""
+    return path.is_dir() and _has_several(named_files(path)[0])
+
+
+def _has_several(named: list[NamedFile]) -> bool:
+    return len({file.case for file in named}) > 1 or len(_folders_of_one_volume(named)) > 1
+
+
+def _folders_of_one_volume(named: list[NamedFile]) -> list[Path]:
+    """Return the folders whose files say that they are the same volume of the same exam.
+
+    Stations are numbered in the name, so two such files belong to two exams (or to one exam twice).
+    """
+    folders: dict[Any, set[Path]] = {}
+    for file in named:
+        what = (file.case, file.sequence, file.b_value_s_per_mm2, file.station)
+        folders.setdefault(what, set()).add(file.path.parent)
+    return sorted(max(folders.values(), key=len, default=set()))
+
+
 def read_nifti_folder(path: Path, case: str = "") -> Exam:
     """Read a folder of NIfTI files whose names say what they show (see `nifti_names`).
 
@@ -97,7 +118,7 @@ def read_nifti_folder(path: Path, case: str = "") -> Exam:
         The exam, stations composed, ADC in um2/s, fat fraction in [0, 1].
 
     Raises:
-        NoStudyError: If no file has a known name, or several cases are there and none is named.
+        NoStudyError: If no file has a known name, or several exams are there and none is named.
         StudyError: If a file is damaged or below the minimum set.
     """
     named, unknown = named_files(path)
@@ -116,7 +137,7 @@ def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
     """Return the files of the case that is asked for, or of the only one.
 
     Raises:
-        NoStudyError: If it is not there, or several are and none is named.
+        NoStudyError: If it is not there, several are and none is named, or two folders hold the same volume.
     """
     cases = sorted({file.case for file in named})
     listed = ", ".join(cases[:5]) + (" ..." if len(cases) > 5 else "")
@@ -127,7 +148,16 @@ def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
             f"found {len(cases)} cases, need one: {listed}; name the folder of one, or the case with "
             "--study-uid"
         )
-    return [file for file in named if not case or file.case == case.lower()]
+    ours = [file for file in named if not case or file.case == case.lower()]
+    folders = _folders_of_one_volume(ours)
+    if len(folders) > 1:
+        found = ", ".join("/".join(folder.parts[-2:]) for folder in folders[:5]) + (
+            " ..." if len(folders) > 5 else ""
+        )
+        raise NoStudyError(
+            f"found the same volume in {len(folders)} folders, need one exam: {found}; name one of them"
+        )
+    return ours
 
 
 def _role_volumes(file: NamedFile) -> list[RoleVolume]:

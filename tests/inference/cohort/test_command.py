@@ -108,3 +108,10 @@ def test_an_exam_in_the_place_of_a_cohort_is_one_clear_line(
     assert capsys.readouterr().err == (
         "marrowmap: first is one exam; name the folder above it, or use marrowmap infer\n"
     )
+
+
+def test_a_folder_of_nifti_exams_is_a_cohort(tmp_path: Path) -> None:
+    for name, lesions in (("first", 1), ("second", 2)):
+        write_study(tmp_path / "all" / name, lesions)
+    assert main(["cohort", str(tmp_path / "all"), str(tmp_path / "out"), "--quiet"]) == 0
+    assert len(list((tmp_path / "out").rglob("report.json"))) == 2
