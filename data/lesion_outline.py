@@ -28,7 +28,12 @@ def lesion_components(
         The components, touching at a face, edge or corner, and bool `(n,)` by component.
     """
     components = find_components(probability >= min(outline, threshold))
+    return components, component_peaks(components, probability) >= threshold
+
+
+def component_peaks(components: Components, probability: Array3D) -> npt.NDArray[np.float32]:
+    """Return the highest probability within each component, float32 `(n,)`."""
     peaks = np.zeros(components.count + 1, dtype=np.float32)
     inside = components.labels > 0
     np.maximum.at(peaks, components.labels[inside], probability[inside])
-    return components, peaks[1:] >= threshold
+    return peaks[1:]

@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from marrowmap.data.components import Components
 from marrowmap.data.exam import Array3D
-from marrowmap.data.lesion_outline import lesion_components
+from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, component_peaks, lesion_components
 from marrowmap.models.engine import Engine
 from marrowmap.models.unet import LESION_CHANNEL
 from marrowmap.models.windows import gaussian_weight, plan_windows, window_slices
 from marrowmap.training.cache import PreparedExam
-from marrowmap.training.metrics import LesionMatches, match_lesions
+from marrowmap.training.metrics import FOUND_OVERLAP, LesionMatches, match_lesions
 
 _log = logging.getLogger(__name__)
 
@@ -80,14 +80,15 @@ def sweep(
         engine: The network.
         thresholds: Probabilities to try.
     """
-    tried: dict[float, list[tuple[LesionMatches, int, int]]] = {threshold: [] for threshold in thresholds}
+    tried: dict[float, list[_Tried]] = {threshold: [] for threshold in thresholds}
     for number, exam in enumerate(exams, start=1):
         probability = lesion_probability(exam, engine)
-        known = {
-            int(item["id"]): float(item["longest_diameter_mm"]) for item in exam.facts.get("lesions", [])
-        }
+        outlined: dict[float, _Outlined] = {}
         for threshold in thresholds:
-            tried[threshold].append(_tried(exam, probability, threshold, known))
+            outline = min(OUTLINE_PROBABILITY, threshold)
+            if outline not in outlined:
+                outlined[outline] = _outlined(exam, probability, outline)
+            tried[threshold].append(outlined[outline].at(threshold))
         _log.info("validation exam %d segmented", number)
     return [_point(threshold, results) for threshold, results in tried.items()]
 
@@ -111,17 +112,66 @@ def lesion_probability(exam: PreparedExam, engine: Engine, overlap: float = 0.25
     return probability[: shape[0], : shape[1], : shape[2]]
 
 
-def _tried(
-    exam: PreparedExam, probability: Array3D, threshold: float, known: dict[int, float]
-) -> tuple[LesionMatches, int, int]:
-    """Return the matches, the overlap and the summed sizes of reference and prediction, in voxels."""
-    components, is_found = lesion_components(probability, threshold)
-    is_listed = is_found & ~is_speck(components, exam.spacing_mm)
-    predicted = np.where(np.concatenate([[False], is_listed])[components.labels], components.labels, 0)
-    reference = np.asarray(exam.lesions)
-    overlap = int(((reference > 0) & (predicted > 0)).sum())
-    sizes = int((reference > 0).sum()) + int((predicted > 0).sum())
-    return match_lesions(reference, predicted, exam.spacing_mm, known), overlap, sizes
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """One exam at one threshold: lesions of 5 mm or more, and voxels."""
+
+    found: int
+    lesions: int
+    false_positives: int
+    overlap: int
+    sizes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Outlined:
+    """One exam's components, matched once for all thresholds that outline them alike.
+
+    Attributes:
+        match: All components but specks against the reference.
+        peaks: Highest probability of each, by component from 1 (entry 0 is none).
+        voxels: Voxels of each.
+        overlap: Those of them in a reference lesion.
+        reference_voxels: Voxels of all reference lesions.
+    """
+
+    match: LesionMatches
+    peaks: npt.NDArray[np.float32]
+    voxels: npt.NDArray[np.int64]
+    overlap: npt.NDArray[np.int64]
+    reference_voxels: int
+
+    def at(self, threshold: float) -> _Tried:
+        """Return what is found where only components that reach a threshold are listed."""
+        listed = {n for n in self.match.belongs if self.peaks[n] >= threshold}
+        shares = {
+            label: sum(share for n, share in finders.items() if n in listed)
+            for label, finders in self.match.finders.items()
+            if self.match.diameters_mm[label] >= FOCAL_MM
+        }
+        rows = sorted(listed)
+        return _Tried(
+            found=sum(share >= FOUND_OVERLAP for share in shares.values()),
+            lesions=len(shares),
+            false_positives=sum(not self.match.belongs[n] for n in listed),
+            overlap=int(self.overlap[rows].sum()),
+            sizes=int(self.voxels[rows].sum()) + self.reference_voxels,
+        )
+
+
+def _outlined(exam: PreparedExam, probability: Array3D, outline: float) -> _Outlined:
+    components, _ = lesion_components(probability, outline)
+    is_listed = np.concatenate([[False], ~is_speck(components, exam.spacing_mm)])
+    reference, labels = np.asarray(exam.lesions), components.labels
+    predicted = np.where(is_listed[labels], labels, 0)
+    known = {int(item["id"]): float(item["longest_diameter_mm"]) for item in exam.facts.get("lesions", [])}
+    return _Outlined(
+        match=match_lesions(reference, predicted, exam.spacing_mm, known),
+        peaks=np.concatenate([[np.float32(0)], component_peaks(components, probability)]),
+        voxels=np.concatenate([[0], components.voxels]),
+        overlap=np.bincount(labels[reference > 0], minlength=components.count + 1),
+        reference_voxels=int((reference > 0).sum()),
+    )
 
 
 def is_speck(components: Components, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
@@ -129,14 +179,12 @@ def is_speck(components: Components, spacing_mm: tuple[float, float, float]) -> 
     return components.voxels * (np.prod(spacing_mm) / 1000) < SPECK_ML
 
 
-def _point(threshold: float, results: Sequence[tuple[LesionMatches, int, int]]) -> OperatingPoint:
-    matches = [match for match, _, _ in results]
-    focal = [m.found[label] for m in matches for label, size in m.diameters_mm.items() if size >= FOCAL_MM]
+def _point(threshold: float, results: Sequence[_Tried]) -> OperatingPoint:
     return OperatingPoint(
         threshold=threshold,
-        found=sum(focal),
-        lesions=len(focal),
-        false_positives=sum(match.false_positives for match in matches),
-        exams=len(matches),
-        lesion_dice=2 * sum(o for _, o, _ in results) / max(sum(s for _, _, s in results), 1),
+        found=sum(result.found for result in results),
+        lesions=sum(result.lesions for result in results),
+        false_positives=sum(result.false_positives for result in results),
+        exams=len(results),
+        lesion_dice=2 * sum(r.overlap for r in results) / max(sum(r.sizes for r in results), 1),
     )
