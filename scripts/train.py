@@ -34,6 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.propose is not None:
         print(_proposal(options.propose, settings), end="")
         return 0
+    if options.suggest is not None:
+        from marrowmap.training.suggest import as_table, suggest
+
+        print(as_table(suggest(options.suggest)), end="")
+        return 0
 
     # After the options: torch takes seconds to load.
     from marrowmap.training.ranks import is_first_process
@@ -75,6 +80,13 @@ def _parser() -> ArgumentParser:
         metavar="DATA",
         help="Train nothing: measure own annotated exams and print spacing, patch and batch as YAML, "
         "each with its reason. With --init_from, spacing and network stay those of the bundle.",
+    )
+    parser.add_argument(
+        "--suggest",
+        type=Path,
+        metavar="OUTPUTS",
+        help="Train nothing: rank outputs of `marrowmap infer` by what their findings leave open, the most "
+        "doubtful first: what to annotate next.",
     )
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
