@@ -59,9 +59,7 @@ def suggest(outputs: Path) -> list[Suggestion]:
     """
     folders = sorted(path.parent for path in outputs.rglob(REPORT))
     if not folders:
-        raise StudyError(
-            f"no {REPORT} in or below {outputs}; name the folder that infer or cohort wrote into"
-        )
+        raise StudyError(f"no {REPORT} in or below {outputs}; name what infer or cohort wrote")
     ranked = [_suggestion(folder, str(folder.relative_to(outputs))) for folder in folders]
     return sorted(ranked, key=lambda exam: (-exam.doubt_bits, exam.exam))
 
