@@ -41,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         from marrowmap.training.evaluation.page import write_page
 
         write_page(evaluation, options.html)
+    if options.markdown:
+        from marrowmap.training.evaluation.markdown import markdown
+
+        options.markdown.write_text(markdown(evaluation), encoding="utf-8")
     print(json.dumps(as_json(evaluation), indent=2) if options.json else table(evaluation))
     return 0
 
@@ -64,6 +68,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("references", type=Path, help="Folder of references (see simulate), or one.")
     parser.add_argument("--against", type=Path, help="Other outputs of the same exams, to compare with.")
     parser.add_argument("--html", type=Path, help="Write one page with plots, which opens offline.")
+    parser.add_argument("--markdown", type=Path, help="Write all figures and subgroups for a model card.")
     parser.add_argument("--json", action="store_true", help="Print everything as JSON.")
     parser.add_class_arguments(EvaluationSettings)
     return parser

@@ -196,6 +196,15 @@ def test_a_false_positive_is_laid_to_the_mimic_under_it_and_stages_are_compared(
     assert summary["stages"]["imwg_mri_mde"]["table"] == [[0, 1], [0, 0]]
 
 
+def test_the_markdown_for_a_card_has_subgroups_and_look_alikes(tmp_path: Path) -> None:
+    write_simulated_pair(tmp_path)
+    assert main([str(tmp_path / "p"), str(tmp_path / "r"), "--markdown", str(tmp_path / "card.md")]) == 0
+    card = (tmp_path / "card.md").read_text()
+    assert "All exams are simulated" in card
+    assert "| pattern | exams | lesions of 5 mm or more |" in card
+    assert "called lesion, of all that were there: cyst 1/1. False positives: cyst 1; by region:" in card
+
+
 def test_the_page_is_whole_says_simulated_and_fetches_nothing(tmp_path: Path) -> None:
     write_simulated_pair(tmp_path)
     evaluation = evaluate(tmp_path / "p", tmp_path / "r", FEW, stage=stages, against=tmp_path / "p")
