@@ -27,8 +27,8 @@ from marrowmap.inference.forecast import planned_memory_mb, planned_seconds, sec
 from marrowmap.inference.measure import channel
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.write import LabelledMap, write_outputs
-from marrowmap.inference.response_exam import kept_for_comparison
-from marrowmap.inference.response_files import add_response, require_prior, write_trend
+from marrowmap.inference.response.exam import kept_for_comparison
+from marrowmap.inference.response.files import add_response, require_prior, write_trend
 from marrowmap.inference.revise import write_images
 from marrowmap.inference.segment import SegmentSettings, segment
 from marrowmap.models.bundle import Bundle, load_bundle

@@ -30,7 +30,7 @@ from marrowmap.inference.levels import label_levels
 from marrowmap.inference.pattern import pattern_from_evidence
 from marrowmap.inference.report.pictures import ReportImages
 from marrowmap.inference.report.report_json import read_report
-from marrowmap.inference.response import revised as revised_response
+from marrowmap.inference.response.compare import revised as revised_response
 from marrowmap.inference.signature import Signature
 from marrowmap.inference.spine import SpineSettings, spine_column
 
@@ -131,7 +131,7 @@ def revise_folder(
     """
     from marrowmap.inference.dicom_out.attach import rewrite_documents
     from marrowmap.inference.report.write import write_outputs
-    from marrowmap.inference.response_files import write_trend
+    from marrowmap.inference.response.files import write_trend
 
     maps = read_maps(out)
     report = recompute(read_report(out), decisions, maps)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from marrowmap.inference.response import CompareSettings
-from marrowmap.inference.response_files import compare_folders
+from marrowmap.inference.response.compare import CompareSettings
+from marrowmap.inference.response.files import compare_folders
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from marrowmap.inference import pipeline
 from marrowmap.inference.node.quiet import quiet_libraries
 from marrowmap.inference.pipeline import InferSettings
-from marrowmap.inference.response_files import compare_folders
+from marrowmap.inference.response.files import compare_folders
 
 
 class PipelineAnalysis:

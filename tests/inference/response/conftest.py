@@ -14,7 +14,7 @@ from marrowmap.data.skeleton import Region
 from marrowmap.inference.certainty import CertaintySettings
 from marrowmap.inference.findings import AdcStatistics, Lesion
 from marrowmap.inference.findings_json import to_json
-from marrowmap.inference.response_exam import ComparedExam
+from marrowmap.inference.response.exam import ComparedExam
 
 SHAPE = (80, 50, 120)
 SPACING_MM = 4.0

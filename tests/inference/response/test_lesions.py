@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marrowmap.inference.response import side_of
-from marrowmap.inference.response_exam import ComparedExam
-from marrowmap.inference.response_lesions import judge_match
-from marrowmap.inference.response_matching import match_lesions
-from marrowmap.inference.response_registration import Registration
-from marrowmap.inference.response_signals import ExamPair, Measures, fat_change
-from marrowmap.inference.response_values import JudgeSettings, LesionResponse
+from marrowmap.inference.response.compare import side_of
+from marrowmap.inference.response.exam import ComparedExam
+from marrowmap.inference.response.lesions import judge_match
+from marrowmap.inference.response.matching import match_lesions
+from marrowmap.inference.response.registration import Registration
+from marrowmap.inference.response.signals import ExamPair, Measures, fat_change
+from marrowmap.inference.response.values import JudgeSettings, LesionResponse
 
 Make = Callable[..., Any]
 SPINE = (38, 14, 80)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from marrowmap.data.errors import SettingsError
-from marrowmap.inference.response_matching import LesionMatch, MatchSettings, match_lesions
+from marrowmap.inference.response.matching import LesionMatch, MatchSettings, match_lesions
 
 
 def block(x: float, y: float = 0.0, z: float = 0.0, *, size: int = 4, step: float = 2.5) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from marrowmap.data.errors import GeometryError, SettingsError
-from marrowmap.inference.response_exam import ComparedExam
-from marrowmap.inference.response_registration import Registration, RegistrationSettings, register
-from marrowmap.inference.response_signals import pair_of
+from marrowmap.inference.response.exam import ComparedExam
+from marrowmap.inference.response.registration import Registration, RegistrationSettings, register
+from marrowmap.inference.response.signals import pair_of
 
 MakeExam = Callable[..., ComparedExam]
 #: Places in the spine and the pelvis, RAS+ mm.

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from marrowmap.data.errors import ReportFileError
-from marrowmap.inference.response import compare, direction_of, revised
-from marrowmap.inference.response_burden import (
+from marrowmap.inference.response.burden import (
     ExamBurden,
     adc_change,
     days_between,
@@ -18,8 +17,9 @@ from marrowmap.inference.response_burden import (
     soft_tissue_change,
     volume_change,
 )
-from marrowmap.inference.response_marrow import marrow_category
-from marrowmap.inference.response_plot import trend_svg
+from marrowmap.inference.response.compare import compare, direction_of, revised
+from marrowmap.inference.response.marrow import marrow_category
+from marrowmap.inference.response.plot import trend_svg
 from marrowmap.inference.staging.rac import RAC
 
 Make = Callable[..., Any]

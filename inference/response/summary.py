@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 from marrowmap.data.skeleton import Region
 from marrowmap.inference.findings_json import to_json
-from marrowmap.inference.response_exam import Report
-from marrowmap.inference.response_marrow import MarrowResponse
-from marrowmap.inference.response_registration import Registration
-from marrowmap.inference.response_values import Fate, LesionResponse
+from marrowmap.inference.response.exam import Report
+from marrowmap.inference.response.marrow import MarrowResponse
+from marrowmap.inference.response.registration import Registration
+from marrowmap.inference.response.values import Fate, LesionResponse
 from marrowmap.inference.staging.rac import PRECEDENCE, RAC_NAMES, rac_overall
 
 #: A registration below this similarity is named in a warning ...

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from marrowmap.data.errors import SettingsError
 from marrowmap.data.grid import Grid
-from marrowmap.inference.response_exam import ComparedExam
+from marrowmap.inference.response.exam import ComparedExam
 
 Points = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from marrowmap.inference.findings_json import lesion_from_json, to_json
 from marrowmap.inference.instances import voxels_by_id
-from marrowmap.inference.response_burden import (
+from marrowmap.inference.response.burden import (
     adc_change,
     burden_from_json,
     burden_of,
@@ -27,20 +27,20 @@ from marrowmap.inference.response_burden import (
     soft_tissue_change,
     volume_change,
 )
-from marrowmap.inference.response_exam import ComparedExam, Report
-from marrowmap.inference.response_lesions import judge_match
-from marrowmap.inference.response_marrow import MarrowResponse, judge_marrow
-from marrowmap.inference.response_matching import match_lesions
-from marrowmap.inference.response_registration import RegistrationSettings, register
-from marrowmap.inference.response_signals import pair_of
-from marrowmap.inference.response_summary import (
+from marrowmap.inference.response.exam import ComparedExam, Report
+from marrowmap.inference.response.lesions import judge_match
+from marrowmap.inference.response.marrow import MarrowResponse, judge_marrow
+from marrowmap.inference.response.matching import match_lesions
+from marrowmap.inference.response.registration import RegistrationSettings, register
+from marrowmap.inference.response.signals import pair_of
+from marrowmap.inference.response.summary import (
     comparison_warnings,
     fate_counts,
     region_entries,
     summary_text,
     trend_point,
 )
-from marrowmap.inference.response_values import (
+from marrowmap.inference.response.values import (
     JudgeSettings,
     LesionResponse,
     Side,

@@ -18,15 +18,15 @@ from scipy import fft, ndimage
 
 from marrowmap.data.errors import GeometryError, SettingsError
 from marrowmap.data.grid import Grid
-from marrowmap.inference.response_blocks import (
+from marrowmap.inference.response.blocks import (
     BlockSettings,
     Matches,
     Pyramid,
     match_blocks,
     pyramid_of,
 )
-from marrowmap.inference.response_exam import ComparedExam
-from marrowmap.inference.response_motion import Motion
+from marrowmap.inference.response.exam import ComparedExam
+from marrowmap.inference.response.motion import Motion
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from marrowmap.data.errors import GeometryError, ReportFileError
 from marrowmap.data.model_input import ModelInput
 from marrowmap.inference.findings import Findings
 from marrowmap.inference.report.report_json import read_report
-from marrowmap.inference.response import CompareSettings, compare, trend_point
-from marrowmap.inference.response_exam import compared_exam, read_compared
-from marrowmap.inference.response_plot import TREND_FILE, trend_svg
+from marrowmap.inference.response.compare import CompareSettings, compare, trend_point
+from marrowmap.inference.response.exam import compared_exam, read_compared
+from marrowmap.inference.response.plot import TREND_FILE, trend_svg
 
 RESPONSE_FILE = "response.json"
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from marrowmap.data.errors import SettingsError
 from marrowmap.inference.findings import Lesion
-from marrowmap.inference.response_matching import MatchSettings
+from marrowmap.inference.response.matching import MatchSettings
 from marrowmap.inference.staging.rac import RAC, Category, LesionChange, RacSettings, rac_lesion
 
 Points = npt.NDArray[np.float64]

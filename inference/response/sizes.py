@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from marrowmap.inference.findings import Lesion
-from marrowmap.inference.response_matching import LesionMatch
-from marrowmap.inference.response_signals import ExamPair, relative
-from marrowmap.inference.response_values import JudgeSettings, Side
+from marrowmap.inference.response.matching import LesionMatch
+from marrowmap.inference.response.signals import ExamPair, relative
+from marrowmap.inference.response.values import JudgeSettings, Side
 from marrowmap.inference.staging.rac import LesionChange, RacSettings, rac_lesion
 
 Points = npt.NDArray[np.float64]

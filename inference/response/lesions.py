@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.inference.findings import Lesion
-from marrowmap.inference.response_matching import LesionMatch
-from marrowmap.inference.response_signals import ExamPair, Measures, fat_change, relative
-from marrowmap.inference.response_sizes import Sizes, confirmed, growth_of, percent, ratio_of, sizes_of
-from marrowmap.inference.response_values import (
+from marrowmap.inference.response.matching import LesionMatch
+from marrowmap.inference.response.signals import ExamPair, Measures, fat_change, relative
+from marrowmap.inference.response.sizes import Sizes, confirmed, growth_of, percent, ratio_of, sizes_of
+from marrowmap.inference.response.values import (
     Fate,
     JudgeSettings,
     LesionResponse,

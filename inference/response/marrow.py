@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from marrowmap.data.skeleton import Region
-from marrowmap.inference.response_signals import ExamPair, fat_change
-from marrowmap.inference.response_values import JudgeSettings
+from marrowmap.inference.response.signals import ExamPair, fat_change
+from marrowmap.inference.response.values import JudgeSettings
 from marrowmap.inference.staging.rac import Category, RacSettings, rac_by_adc
 
 #: Enough for a median.

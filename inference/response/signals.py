@@ -14,9 +14,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from marrowmap.inference.measure import adc_statistics
-from marrowmap.inference.response_blocks import pyramid_of
-from marrowmap.inference.response_exam import FAT_FRACTION, FAT_STEPS, ComparedExam
-from marrowmap.inference.response_registration import Registration
+from marrowmap.inference.response.blocks import pyramid_of
+from marrowmap.inference.response.exam import FAT_FRACTION, FAT_STEPS, ComparedExam
+from marrowmap.inference.response.registration import Registration
 
 Points = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float64]
