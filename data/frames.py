@@ -76,3 +76,13 @@ def affine_ras_from_dicom(
     affine[:3, 2] = slice_step
     affine[:3, 3] = first_position
     return ras_from_lps(affine)
+
+
+def patient_axis(affine_ras_mm: Affine, axis: int) -> int:
+    """Return the patient's axis that an array axis runs along most: 0 right-left, 1 front-back, 2 head-foot."""
+    return int(np.argmax(np.abs(affine_ras_mm[:3, axis])))
+
+
+def patient_axis_letter(affine_ras_mm: Affine, axis: int) -> str:
+    """Return the same as `x`, `y` or `z`, for messages."""
+    return "xyz"[patient_axis(affine_ras_mm, axis)]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from marrowmap.data.exam import Array3D, ExamWarning, Sequence, Volume
+from marrowmap.data.frames import patient_axis_letter
 from marrowmap.data.silhouette import axis_nearest, body_median, coarse_volume, filled_body
 
 #: Share of the body's median signal; undisturbed simulated exams stay below 0.005 and real heads below 0.008,
@@ -70,7 +71,7 @@ def ghost_warning(sequence: Sequence, volume: Volume) -> list[ExamWarning]:
     ghost = ghost_in(volume)
     if ghost is None or ghost.share < GHOST:
         return []
-    name = "xyz"[int(np.argmax(np.abs(volume.affine_ras_mm[:3, ghost.axis])))]
+    name = patient_axis_letter(volume.affine_ras_mm, ghost.axis)
     text = (
         f"{sequence} shows a ghost of the body, {100 * ghost.share:.1f} % of its signal above other air, "
         f"moved {ghost.shift_mm:.0f} mm along {name}: a focus there may be a copy"

@@ -12,6 +12,7 @@ import numpy as np
 
 from marrowmap.data.breathing import breathing_warning
 from marrowmap.data.exam import ExamWarning, Sequence, Volume
+from marrowmap.data.frames import patient_axis, patient_axis_letter
 from marrowmap.data.ghosts import ghost_warning
 from marrowmap.data.noise import noise_sigma
 from marrowmap.data.silhouette import body_median
@@ -95,7 +96,7 @@ def _dark_slices(sequence: Sequence, volume: Volume) -> list[ExamWarning]:
         return []
     loss = 1 - float(np.min(means[dark] / neighbours[dark - 1]))
     where = ", ".join(f"{_place_mm(volume, axis, int(k)):.0f}" for k in dark[:5])
-    name = "xyz"[int(np.argmax(np.abs(volume.affine_ras_mm[:3, axis])))]
+    name = patient_axis_letter(volume.affine_ras_mm, axis)
     text = (
         f"{dark.size} slice{'s' if dark.size > 1 else ''} of {sequence} lost up to {100 * loss:.0f} % of the "
         f"signal of their neighbours ({name} = {where}{' ...' if dark.size > 5 else ''} mm): motion"
@@ -107,4 +108,4 @@ def _place_mm(volume: Volume, axis: int, index: int) -> float:
     """Return where a slice's centre lies along the patient's axis nearest to its normal, RAS+ mm."""
     middle = np.array([*((n - 1) / 2 for n in volume.shape), 1.0])
     middle[axis] = index
-    return float((volume.affine_ras_mm @ middle)[int(np.argmax(np.abs(volume.affine_ras_mm[:3, axis])))])
+    return float((volume.affine_ras_mm @ middle)[patient_axis(volume.affine_ras_mm, axis)])

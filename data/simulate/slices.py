@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.exam import Affine, Volume
-from marrowmap.data.frames import lps_from_ras
+from marrowmap.data.frames import lps_from_ras, patient_axis
 
 # How people look at slices: columns run to the patient's left or to the back, rows to the back or the feet.
 _DISPLAY_SIGN = (1.0, 1.0, -1.0)
@@ -42,11 +42,11 @@ def cut_into_slices(volume: Volume) -> SliceStack:
     """
     affine = lps_from_ras(volume.affine_ras_mm)
     slice_axis = _slice_axis(volume.spacing_mm)
-    columns, rows = sorted(set(range(3)) - {slice_axis}, key=lambda axis: _main_direction(affine, axis))
+    columns, rows = sorted(set(range(3)) - {slice_axis}, key=lambda axis: patient_axis(affine, axis))
     order = [slice_axis, rows, columns]
     array, affine = volume.array.transpose(order), affine[:, [*order, 3]]
     for axis in (1, 2):
-        direction = _main_direction(affine, axis)
+        direction = patient_axis(affine, axis)
         if affine[direction, axis] * _DISPLAY_SIGN[direction] < 0:
             array, affine = _flipped(array, affine, axis)
     if np.cross(affine[:3, 2], affine[:3, 1]) @ affine[:3, 0] < 0:
@@ -65,10 +65,6 @@ def cut_into_slices(volume: Volume) -> SliceStack:
 def _slice_axis(spacing_mm: tuple[float, float, float]) -> int:
     widest = max(spacing_mm)
     return max(axis for axis in range(3) if spacing_mm[axis] > 0.999 * widest)
-
-
-def _main_direction(affine: Affine, axis: int) -> int:
-    return int(np.argmax(np.abs(affine[:3, axis])))
 
 
 def _flipped(
