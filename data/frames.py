@@ -79,7 +79,7 @@ def affine_ras_from_dicom(
 
 
 def patient_axis(affine_ras_mm: Affine, axis: int) -> int:
-    """Return the patient's axis that an array axis runs along most: 0 right-left, 1 front-back, 2 head-foot."""
+    """Return the patient's axis that an array axis runs along: 0 right-left, 1 front-back, 2 head-foot."""
     return int(np.argmax(np.abs(affine_ras_mm[:3, axis])))
 
 
