@@ -68,8 +68,8 @@ class LossSettings:
     dice_ramp: float = 0.2
     lesion_voxel_weight: float = 30.0
     bone_voxel_weight: float = 4.0
-    region_dice: float = 1.0
-    region_entropy: float = 1.0
+    region_dice: float = 2.0
+    region_entropy: float = 2.0
     coarse_entropy: float = 1.0
     region_stride: int = 2
 
@@ -137,7 +137,7 @@ class TrainSettings:
 
     run: Path = Path("runs/default")
     seed: int = 0
-    max_steps: int = 19600
+    max_steps: int = 29400
     max_minutes: float | None = None
     batch_size: int = 2
     threads: int | None = None
