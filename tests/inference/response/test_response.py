@@ -120,6 +120,9 @@ def test_only_an_alert_that_was_not_there_before_is_new() -> None:
         ((600.0, 780.0), 0.3, -0.1, ("severe", "severe"), 4),
         ((780.0, 420.0), -0.5, 0.4, ("severe", "none"), 1),  # fat is back, ADC falls
         ((780.0, 1200.0), -0.3, 0.0, ("severe", "severe"), 1),  # cells die, no fat yet
+        ((656.0, 950.0), -0.3, 0.0, ("severe", "severe"), 1),
+        ((655.0, 950.0), -0.3, 0.0, ("severe", "severe"), 3),  # normal marrow has nothing to lose
+        ((655.0, 420.0), -0.5, 0.4, ("severe", "none"), 1),  # but fat that is back is response
         ((400.0, 500.0), 0.3, None, ("none", "moderate"), 5),  # without Dixon, ADC tells
         ((None, 500.0), 0.3, None, ("none", "moderate"), None),
     ],
