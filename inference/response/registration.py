@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from marrowmap.data.errors import GeometryError, SettingsError
 from marrowmap.data.grid import Grid
@@ -27,6 +27,7 @@ from marrowmap.inference.response.blocks import (
 )
 from marrowmap.inference.response.exam import ComparedExam
 from marrowmap.inference.response.motion import Motion
+from marrowmap.inference.response.start import region_agreement, whole_shifts_mm
 
 logger = logging.getLogger(__name__)
 
@@ -139,10 +140,9 @@ def register(
             raise GeometryError(
                 f"no skeleton in the {word} exam to register by; check that both are whole-body exams"
             )
-    motion = Motion.shift(_whole_shift_mm(before, after))
     names = [name for name in ("t1", "stir", "dwi_high") if name in before.images and name in after.images]
-    matches = None
-    for stage in settings.stages:
+    motion, matches = _started(before, after, names, settings)
+    for stage in settings.stages[1:] if matches else ():
         levels = [pyramid_of(exam, names, stage.spacing_mm) for exam in (before, after)]
         found = _matched(levels[0], levels[1], motion, stage, settings)
         if len(found.similarity) < settings.least_blocks:
@@ -152,25 +152,19 @@ def register(
     return _sampled(motion, matches, before.grid, settings)
 
 
-def _whole_shift_mm(before: ComparedExam, after: ComparedExam) -> Points:
-    """Return the shift of the whole body that lays the skeletons on each other best."""
-    coarse = [pyramid_of(exam, ("t1", "dwi_high"), 10.0) for exam in (before, after)]
-    sides = zip(coarse[0].grid.shape, coarse[1].grid.shape, strict=True)
-    shape = [int(fft.next_fast_len(a + b, real=True) or a + b) for a, b in sides]
-    spectra = [np.asarray(fft.rfftn(_outline(c), shape)) for c in coarse]
-    product = np.asarray(fft.irfftn(np.conj(spectra[0]) * spectra[1], shape))
-    best = np.array(np.unravel_index(int(np.argmax(product)), product.shape), dtype=np.float64)
-    best -= np.where(best > np.array(shape) / 2, shape, 0)
-    origin = [c.grid.affine_ras_mm for c in coarse]
-    return origin[1][:3, 3] - origin[0][:3, 3] + origin[0][:3, :3] @ best
-
-
-def _outline(level: Pyramid) -> npt.NDArray[np.float64]:
-    """Return skeleton and images as one volume around zero, the skeleton leading."""
-    total = 2.0 * level.skeleton.astype(np.float64)
-    for image in level.images:
-        total += image / max(float(image.mean()) * 6.0, 1e-6)
-    return total - total.mean()
+def _started(
+    before: ComparedExam, after: ComparedExam, names: list[str], settings: RegistrationSettings
+) -> tuple[Motion, Matches | None]:
+    """Fit the first stage from each start, and keep what lays the regions on each other best."""
+    stage = settings.stages[0]
+    levels = [pyramid_of(exam, names, stage.spacing_mm) for exam in (before, after)]
+    tried: list[tuple[Motion, Matches | None]] = []
+    for shift_mm in whole_shifts_mm(before, after):
+        motion = Motion.shift(shift_mm)
+        found = _matched(levels[0], levels[1], motion, stage, settings)
+        is_fitted = len(found.similarity) >= settings.least_blocks
+        tried.append(_fitted(found, stage, settings) if is_fitted else (motion, None))
+    return max(tried, key=lambda one: region_agreement(before, after, one[0]))
 
 
 def _matched(

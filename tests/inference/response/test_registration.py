@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from marrowmap.data.errors import GeometryError, SettingsError
+from marrowmap.inference.response import start
 from marrowmap.inference.response.exam import ComparedExam
+from marrowmap.inference.response.motion import Motion
 from marrowmap.inference.response.registration import Registration, RegistrationSettings, register
 from marrowmap.inference.response.signals import pair_of
 
@@ -30,6 +32,24 @@ def test_a_shift_of_36_mm_is_found_to_a_quarter_of_a_voxel(make_exam: MakeExam) 
     assert registration.moved(PLACES_MM[1:]) - PLACES_MM[1:] == pytest.approx(
         np.tile([20.0, -16.0, 36.0], (3, 1)), abs=1.0
     )
+
+
+def test_the_regions_put_right_a_start_that_the_images_got_wrong(
+    make_exam: MakeExam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "_shift_of_images", lambda before, after: np.array([0.0, 0.0, -90.0]))
+    exam = make_exam()
+    assert register(exam, exam).moved(PLACES_MM) == pytest.approx(PLACES_MM, abs=0.5)
+
+
+def test_regions_agree_wholly_where_nothing_moved_and_less_where_it_did(make_exam: MakeExam) -> None:
+    exam = make_exam()
+    shares = [
+        start.region_agreement(exam, exam, Motion.shift(np.array([0.0, 0.0, z]))) for z in (0.0, 30.0, 5000.0)
+    ]
+    assert shares[0] == 1.0
+    assert shares[2] == 0.0
+    assert 0.0 < shares[1] < 0.9
 
 
 def bent(voxels: np.ndarray) -> np.ndarray:
