@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from marrowmap.data.components import Components, find_components
-from marrowmap.data.exam import Array3D
+from marrowmap.data.exam import Array3D, SpacingMm
 
 #: Voxels more likely lesion than not belong to a lesion that was found. With the threshold of the highest F1
 #: (0.9 for the first weights) as outline too, simulated lesions kept half their volume and lost 0.05 of Dice.
 OUTLINE_PROBABILITY = 0.5
+#: Components below this are specks that no output lists (half a 5 mm sphere).
+SPECK_ML = 0.03
 
 
 def lesion_components(
@@ -37,3 +39,8 @@ def component_peaks(components: Components, probability: Array3D) -> npt.NDArray
     inside = components.labels > 0
     np.maximum.at(peaks, components.labels[inside], probability[inside])
     return peaks[1:]
+
+
+def is_speck(components: Components, spacing_mm: SpacingMm) -> npt.NDArray[np.bool_]:
+    """Say of each component, bool `(n,)`, whether it is too small to be listed."""
+    return components.voxels * (np.prod(spacing_mm) / 1000) < SPECK_ML

@@ -86,13 +86,10 @@ def is_nifti_folder(path: Path) -> bool:
     return path.is_dir() and bool(named_files(path)[0])
 
 
-def holds_several_exams(path: Path) -> bool:
-    """Say whether a folder holds more than one exam in NIfTI: several cases, or one volume in two folders."""
-    return path.is_dir() and _has_several(named_files(path)[0])
-
-
-def _has_several(named: list[NamedFile]) -> bool:
-    return len({file.case for file in named}) > 1 or len(_folders_of_one_volume(named)) > 1
+def is_one_nifti_exam(path: Path) -> bool:
+    """Say whether a folder is one exam in NIfTI: named files of one case, no volume of it in two folders."""
+    named = named_files(path)[0] if path.is_dir() else []
+    return len({file.case for file in named}) == 1 and len(_folders_of_one_volume(named)) == 1
 
 
 def _folders_of_one_volume(named: list[NamedFile]) -> list[Path]:
@@ -140,7 +137,7 @@ def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
         NoStudyError: If it is not there, several are and none is named, or two folders hold the same volume.
     """
     cases = sorted({file.case for file in named})
-    listed = ", ".join(cases[:5]) + (" ..." if len(cases) > 5 else "")
+    listed = _first_five(cases)
     if case and case.lower() not in cases:
         raise NoStudyError(f"no case {case}; found {listed or 'one exam without a case name'}")
     if len(cases) > 1 and not case:
@@ -151,13 +148,15 @@ def _of_one_case(named: list[NamedFile], case: str) -> list[NamedFile]:
     ours = [file for file in named if not case or file.case == case.lower()]
     folders = _folders_of_one_volume(ours)
     if len(folders) > 1:
-        found = ", ".join("/".join(folder.parts[-2:]) for folder in folders[:5]) + (
-            " ..." if len(folders) > 5 else ""
-        )
+        found = _first_five(["/".join(folder.parts[-2:]) for folder in folders])
         raise NoStudyError(
             f"found the same volume in {len(folders)} folders, need one exam: {found}; name one of them"
         )
     return ours
+
+
+def _first_five(words: list[str]) -> str:
+    return ", ".join(words[:5]) + (" ..." if len(words) > 5 else "")
 
 
 def _role_volumes(file: NamedFile) -> list[RoleVolume]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from marrowmap.data.components import Components
+from marrowmap.data.components import find_components
 from marrowmap.data.exam import Array3D
-from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, component_peaks, lesion_components
+from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, component_peaks, is_speck
 from marrowmap.models.engine import Engine
 from marrowmap.models.unet import LESION_CHANNEL
 from marrowmap.models.windows import gaussian_weight, plan_windows, window_slices
@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 #: Finer near 1: small lesions count more in training, which lifts every doubtful probability.
 THRESHOLDS = (*(round(0.05 * n, 2) for n in range(2, 20)), 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
-#: Components below this are specks that no output lists (half a 5 mm sphere).
-SPECK_ML = 0.03
 FOCAL_MM = 5.0
 #: False positives an exam that a reader is asked to take away at most.
 MOST_FALSE_POSITIVES = 2.0
@@ -160,7 +158,7 @@ class _Outlined:
 
 
 def _outlined(exam: PreparedExam, probability: Array3D, outline: float) -> _Outlined:
-    components, _ = lesion_components(probability, outline)
+    components = find_components(probability >= outline)
     is_listed = np.concatenate([[False], ~is_speck(components, exam.spacing_mm)])
     reference, labels = np.asarray(exam.lesions), components.labels
     predicted = np.where(is_listed[labels], labels, 0)
@@ -172,11 +170,6 @@ def _outlined(exam: PreparedExam, probability: Array3D, outline: float) -> _Outl
         overlap=np.bincount(labels[reference > 0], minlength=components.count + 1),
         reference_voxels=int((reference > 0).sum()),
     )
-
-
-def is_speck(components: Components, spacing_mm: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
-    """Say of each component, bool `(n,)`, whether it is too small to be listed."""
-    return components.voxels * (np.prod(spacing_mm) / 1000) < SPECK_ML
 
 
 def _point(threshold: float, results: Sequence[_Tried]) -> OperatingPoint:

@@ -19,14 +19,13 @@ import numpy as np
 
 from marrowmap.data.components import find_components
 from marrowmap.data.errors import StudyError
-from marrowmap.data.exam import Array3D, LabelArray
-from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, component_peaks
+from marrowmap.data.exam import Array3D, LabelArray, SpacingMm
+from marrowmap.data.grid import Grid
+from marrowmap.data.lesion_outline import OUTLINE_PROBABILITY, component_peaks, is_speck
 from marrowmap.data.nifti import read_nifti
 
 #: What `infer` writes and this reads.
 REPORT, LESIONS, PROBABILITY = "report.json", "lesions.nii.gz", "lesion_probability.nii.gz"
-#: Candidates below this are specks that no output lists.
-SPECK_ML = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +116,13 @@ def _candidates(folder: Path) -> list[float]:
     probability, affine = read_nifti(folder / PROBABILITY)
     if labels.shape != probability.shape:
         raise StudyError(f"{folder.name}: {LESIONS} and {PROBABILITY} differ in shape; run infer again")
-    return _unlisted_peaks(labels, probability, voxel_ml=abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0)
+    i, j, k = labels.shape
+    return _unlisted_peaks(labels, probability, Grid(shape=(i, j, k), affine_ras_mm=affine).spacing_mm)
 
 
-def _unlisted_peaks(labels: LabelArray, probability: Array3D, voxel_ml: float) -> list[float]:
+def _unlisted_peaks(labels: LabelArray, probability: Array3D, spacing_mm: SpacingMm) -> list[float]:
     components = find_components(probability >= OUTLINE_PROBABILITY)
     is_listed = np.zeros(components.count + 1, dtype=bool)
     is_listed[np.unique(components.labels[labels > 0])] = True
-    is_open = ~is_listed[1:] & (components.voxels * voxel_ml >= SPECK_ML)
+    is_open = ~is_listed[1:] & ~is_speck(components, spacing_mm)
     return component_peaks(components, probability)[is_open].astype(float).tolist()

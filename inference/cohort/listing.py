@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from marrowmap.data.errors import CohortError
-from marrowmap.data.nifti import holds_several_exams, is_nifti_folder
+from marrowmap.data.nifti import is_one_nifti_exam
 from marrowmap.inference.cohort.settings import CohortSettings
 from marrowmap.inference.node.peers import WebSettings
 
@@ -77,7 +77,7 @@ def list_studies(where: str, settings: CohortSettings) -> list[StudySource]:
 
 
 def _of_folder(folder: Path) -> list[StudySource]:
-    if is_nifti_folder(folder) and not holds_several_exams(folder):
+    if is_one_nifti_exam(folder):
         raise CohortError(f"{folder.name} is one exam; name the folder above it, or use marrowmap infer")
     children = sorted(folder.iterdir())
     return [

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from marrowmap.data.skeleton import Region
+from marrowmap.inference.pattern import PatternSettings
 from marrowmap.inference.response.signals import ExamPair, fat_change
 from marrowmap.inference.response.values import JudgeSettings
 from marrowmap.inference.staging.rac import Category, RacSettings, rac_by_adc
@@ -16,9 +17,6 @@ from marrowmap.inference.staging.rac import Category, RacSettings, rac_by_adc
 #: Enough for a median.
 _MOST_VOXELS = 20_000
 _LEAST_VOXELS = 200
-#: ADC above which marrow is diseased rather than normal, um2/s: 0.655 told them apart with a sensitivity of
-#: 90 % and a specificity of 93 % (Messiou, Eur Radiol 2011, PubMed 21472473).
-INFILTRATED_ADC_UM2_PER_S = 655.0
 _GRADES = ("none", "mild", "moderate", "severe")
 
 
@@ -93,8 +91,9 @@ def marrow_category(
 
     Cells replace fat: the high-b signal rises while fat falls or ADC rises. That is 5 when the diffuse grade
     has become worse, else 4. Otherwise the rules for lesions hold: fat that returns, or an ADC that rises
-    while the signal falls, is response. A rise that starts from the ADC of normal marrow is 3: normal marrow
-    holds little water, so its ADC wanders with noise and coil, and it has no cells to lose.
+    while the signal falls, is response. A rise that starts from the ADC of normal marrow
+    (`PatternSettings.certain_adc_um2_per_s` or less) is 3: normal marrow holds little water, so its ADC
+    wanders with noise and coil, and it has no cells to lose.
 
     Args:
         adc_um2_per_s: Median then and now.
@@ -116,4 +115,4 @@ def marrow_category(
     category = rac_by_adc(before, after, signal_change, fat_change or 0.0, rac)
     has_fat_returned = (fat_change or 0.0) > rac.fat_rise
     is_response = category in (1, 2) and not has_fat_returned
-    return 3 if is_response and before <= INFILTRATED_ADC_UM2_PER_S else category
+    return 3 if is_response and before <= PatternSettings().certain_adc_um2_per_s else category

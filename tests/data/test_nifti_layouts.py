@@ -10,7 +10,7 @@ import pytest
 
 from marrowmap.data.errors import NoStudyError
 from marrowmap.data.exam import Exam, Sequence, Volume
-from marrowmap.data.nifti import holds_several_exams, read_nifti, write_nifti
+from marrowmap.data.nifti import is_one_nifti_exam, read_nifti, write_nifti
 from marrowmap.data.nifti_layouts import Layout, write_exam
 from marrowmap.data.nifti_names import named_files
 from marrowmap.data.read import read_exam
@@ -145,8 +145,8 @@ def test_the_same_volume_in_two_folders_is_two_exams(tmp_path: Path) -> None:
     assert str(refused.value) == (
         "found the same volume in 2 folders, need one exam: all/anna, all/berta; name one of them"
     )
-    assert holds_several_exams(tmp_path / "all")
-    assert not holds_several_exams(tmp_path / "all" / "anna")
+    assert not is_one_nifti_exam(tmp_path / "all")
+    assert is_one_nifti_exam(tmp_path / "all" / "anna")
 
 
 def test_numbered_stations_in_folders_of_their_own_are_one_exam(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_numbered_stations_in_folders_of_their_own_are_one_exam(tmp_path: Path) 
         affine[2, 3] += 6 * GRID[2, 2] * station
         for name in ("t1", "dwi_b900"):
             write_nifti(tmp_path / str(station) / f"{name}_station{station}.nii.gz", ramp(6, 9), affine)
-    assert not holds_several_exams(tmp_path)
+    assert is_one_nifti_exam(tmp_path)
     assert read_exam(tmp_path)[Sequence.T1].array.shape[2] == 12

@@ -8,13 +8,14 @@ import pytest
 
 from marrowmap.data.components import find_components
 from marrowmap.data.errors import BundleError, SeedError, SettingsError
+from marrowmap.data.lesion_outline import is_speck
 from marrowmap.data.model_input import ModelInputSettings
 from marrowmap.models.bundle import load_bundle
 from marrowmap.models.engine import open_engine
 from marrowmap.models.unet import UNetSettings
 from marrowmap.training.config import TrainSettings
 from marrowmap.training.export import ExportSettings, export, load_averaged, read_run
-from marrowmap.training.operating_point import OperatingPoint, choose_threshold, is_speck
+from marrowmap.training.operating_point import OperatingPoint, choose_threshold
 from marrowmap.training.toy import toy_exam
 from marrowmap.training.train import train
 

@@ -91,7 +91,7 @@ def read_pair(prediction: Path, reference: Path) -> ExamPair:
     predicted, affine = _labels(prediction / "lesions.nii.gz")
     i, j, k = predicted.shape
     grid = Grid(shape=(i, j, k), affine_ras_mm=affine)
-    truth = _json(reference / "truth.json")
+    truth = read_json(reference / "truth.json")
     labels = _on_grid(reference / "truth_lesions.nii.gz", grid)
     if not truth and labels.max(initial=0) == 1:
         labels = components_of(labels > 0).astype(np.int32)  # an annotator's mask without instances
@@ -104,7 +104,7 @@ def read_pair(prediction: Path, reference: Path) -> ExamPair:
         predicted_regions=_on_grid(regions, grid) if regions.is_file() else None,
         reference_regions=_on_grid(reference / "truth_regions.nii.gz", grid) if has_regions else None,
         truth=truth,
-        report=_json(prediction / "report.json"),
+        report=read_json(prediction / "report.json"),
     )
 
 
@@ -122,7 +122,12 @@ def _on_grid(path: Path, grid: Grid) -> LabelArray:
     return resample_nearest(labels, affine, grid)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a file holds, an empty one without the file.
+
+    Raises:
+        StudyError: If it is damaged.
+    """
     if not path.is_file():
         return {}
     try:

@@ -7,7 +7,6 @@ outline, those for which one entry of the response joins an outline of the first
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from marrowmap.data.errors import StudyError
 from marrowmap.data.exam import LabelArray
-from marrowmap.training.evaluation.pairs import read_pair
+from marrowmap.training.evaluation.pairs import read_json, read_pair
 
 EXAMS = ("baseline", "follow_up")
 
@@ -59,7 +58,7 @@ def score_pairs(outputs: Path, pairs: Path) -> list[ScoredPair]:
 
 def score_pair(output: Path, pair: Path) -> ScoredPair:
     """Score one pair."""
-    response = json.loads((output / "follow_up" / "response.json").read_text(encoding="utf-8"))
+    response = read_json(output / "follow_up" / "response.json")
     exams = [read_pair(output / exam, pair / exam) for exam in EXAMS]
     truth = exams[1].truth.get("follow_up")
     if truth is None:
@@ -81,18 +80,20 @@ def score_pair(output: Path, pair: Path) -> ScoredPair:
 
 def table(scored: Sequence[ScoredPair]) -> str:
     """Return the figures as text."""
-    right = sum(pair.direction == pair.course for pair in scored)
     matchable, matched = (sum(getattr(pair, name) for pair in scored) for name in ("matchable", "matched"))
     alarms = sum(pair.course == "stable" and pair.direction == "progressing" for pair in scored)
-    wrong = [f"{pair.name}: {pair.course}, said {pair.direction}" for pair in scored]
-    wrong = [line for line, pair in zip(wrong, scored, strict=True) if pair.direction != pair.course]
+    wrong = [pair for pair in scored if pair.direction != pair.course]
+    right = len(scored) - len(wrong)
     lines = [
         f"{len(scored)} simulated pairs",
         f"direction right            {right}/{len(scored)} ({100 * right / len(scored):.0f} %)",
         f"stable called progressing  {alarms}",
         f"lesions matched right      {matched}/{matchable} ({100 * matched / max(matchable, 1):.0f} %)",
     ]
-    return "\n".join([*lines, *(f"  {line}" for line in wrong)]) + "\n"
+    return (
+        "\n".join([*lines, *(f"  {pair.name}: {pair.course}, said {pair.direction}" for pair in wrong)])
+        + "\n"
+    )
 
 
 def _outlines(reference: LabelArray, predicted: LabelArray) -> dict[int, set[int]]:
