@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import TrainSettings
 
 #: What a shell reports of a process that SIGTERM ended: 128 and the signal's number.
@@ -29,8 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.quiet:
         logging.getLogger("marrowmap").setLevel(logging.INFO)
-    made = parser.instantiate(options)
-    settings = TrainSettings(**{item.name: getattr(made, item.name) for item in fields(TrainSettings)})
+    settings = _settings(parser.instantiate(options))
     if options.propose is not None:
         print(_proposal(options.propose, settings), end="")
         return 0
@@ -39,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(as_table(suggest(options.suggest)), end="")
         return 0
+
+    if options.search is not None:
+        return _search(options, settings, parser)
 
     # After the options: torch takes seconds to load.
     from marrowmap.training.ranks import is_first_process
@@ -66,6 +72,40 @@ def _proposal(data: Path, settings: TrainSettings) -> str:
     return propose(fingerprint(data), data, settings, free_memory(settings.device), bundle)
 
 
+def _search(options: Namespace, settings: TrainSettings, parser: ArgumentParser) -> int:
+    """Try drawn settings and print them, the best first; 1 where every trial failed."""
+    from marrowmap.training.search import as_table, plan_trials, search
+    from marrowmap.training.search_space import read_space
+    from marrowmap.training.search_workers import WorkerSettings, do_trials
+
+    space = read_space(options.search)
+    workers = WorkerSettings(**vars(options.search_on))
+    trials = plan_trials(settings, space, options.trials, partial(_settings_of, parser))
+    results = search(trials, partial(do_trials, settings=workers))
+    print(as_table(results), end="")
+    return 1 if all(result.problem for result in results) else 0
+
+
+def _settings_of(parser: ArgumentParser, plain: Mapping[str, Any]) -> TrainSettings:
+    """Return settings of words and numbers, checked as those of the command line are.
+
+    Raises:
+        SettingsError: If a value does not fit.
+    """
+    # Without it the parser would print its own usage and leave.
+    parser.exit_on_error = False
+    try:
+        made = parser.instantiate(parser.parse_object(dict(plain)))
+    except ArgumentError as error:
+        found = " ".join(str(error).split())
+        raise SettingsError(f"a drawn setting does not fit: {found}; correct the search space") from None
+    return _settings(made)
+
+
+def _settings(made: Namespace) -> TrainSettings:
+    return TrainSettings(**{item.name: getattr(made, item.name) for item in fields(TrainSettings)})
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="marrowmap train",
@@ -88,6 +128,23 @@ def _parser() -> ArgumentParser:
         help="Train nothing: rank outputs of `marrowmap infer` by what their findings leave open, the most "
         "doubtful first: what to annotate next.",
     )
+    parser.add_argument(
+        "--search",
+        type=Path,
+        metavar="SPACE",
+        help="Hyper-parameter search: train --trials runs with settings drawn from this YAML, a line each "
+        "(`optimiser.learning_rate: {low: 3.0e-4, high: 3.0e-3, log: true}`, `loss.lesion_voxel_weight: "
+        "{choices: [10, 30]}`), each in a folder below --run; rank them by --watch. Repeated, it goes on.",
+    )
+    parser.add_argument("--trials", type=int, default=8, help="Runs of a search.")
+    search_on = {
+        "workers": (int, 1, "Trials at a time; more than 1 through Ray (the extra [cohort])."),
+        "ray": (str, None, "Address of a running Ray cluster that sees --run and the cache."),
+        "cpus_per_trial": (float, 1.0, "CPUs that a trial takes of Ray's."),
+        "gpus_per_trial": (float, 0.0, "GPUs that a trial takes of Ray's."),
+    }
+    for name, (kind, default, words) in search_on.items():
+        parser.add_argument(f"--search_on.{name}", type=kind, default=default, help=words)
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
 

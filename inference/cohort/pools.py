@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from marrowmap.data.errors import CohortError, EngineError
+from marrowmap.data.ray_cluster import start_ray
 from marrowmap.inference.cohort.ledger import Ledger
 from marrowmap.inference.cohort.settings import CohortSettings
 from marrowmap.inference.cohort.work import OpenAnalysis, Outcome, Task, Worker, WorkPlan
@@ -24,8 +23,6 @@ _MOST_ENDS = 5
 _MOST_LOSSES = 12
 #: Looks for results, and for exams that take too long, so often (s).
 _LOOK_S = 1.0
-#: A head of a cluster that takes longer to answer is none (s).
-_ANSWER_S = 10.0
 
 
 class Pool(Protocol):
@@ -103,7 +100,8 @@ class RayPool:
         """
         self._settings, self._plan, self._open = settings, plan, open_analysis
         self._giver_up = Worker(plan)
-        self._ray = _start_ray(settings)
+        cpus = max(1, round((settings.workers or 1) * settings.cpus_per_worker))
+        self._ray = start_ray(settings.ray, cpus)
         self._jobs: dict[Any, _Job] = {}
         self._idle = [self._new_actor() for _ in range(self._workers())]
         self._await_first()
@@ -206,50 +204,6 @@ class RayPool:
         )
         gpus = self._settings.gpus_per_worker
         return max(1, int(min(cpus, room.get("GPU", 0.0) / gpus) if gpus else cpus))
-
-
-def _start_ray(settings: CohortSettings) -> Any:
-    """Return Ray, started.
-
-    Raises:
-        CohortError: If it cannot start, or the cluster is not there.
-    """
-    # Before the import: Ray would send what it knows of us to its makers, and no result of ours needs that.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-    import ray.exceptions
-
-    common: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    _require_answer(settings.ray)
-    try:
-        if settings.ray:
-            ray.init(address=settings.ray, **common)
-        else:
-            cpus = max(1, round((settings.workers or 1) * settings.cpus_per_worker))
-            ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=100_000_000, **common)
-    except Exception as error:  # Ray raises plain exceptions when it cannot start
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CohortError(f"cannot use Ray at {settings.ray or 'this machine'}: {first}") from None
-    return ray
-
-
-def _require_answer(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would try for minutes.
-
-    Raises:
-        CohortError: If it does not answer.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-    except OSError as error:
-        reason = error.strerror or "no answer"
-        raise CohortError(
-            f"cannot use Ray at {address}: {reason}; start it with: ray start --head --port {port}"
-        ) from None
 
 
 def open_pool(plan: WorkPlan, open_analysis: OpenAnalysis, settings: CohortSettings) -> Pool:
