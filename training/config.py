@@ -137,7 +137,7 @@ class TrainSettings:
 
     run: Path = Path("runs/default")
     seed: int = 0
-    max_steps: int = 29400
+    max_steps: int = 40000
     max_minutes: float | None = None
     batch_size: int = 2
     threads: int | None = None

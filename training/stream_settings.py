@@ -46,7 +46,7 @@ class StreamSettings:
         fold: Part that is held out for validation, counted from 0; None trains on all of them.
     """
 
-    exams: int = 360
+    exams: int = 560
     first_seed: int = TRAINING_SEEDS.start
     validation_exams: int = 6
     first_validation_seed: int = VALIDATION_SEEDS.start
