@@ -202,7 +202,8 @@ def _judged(
     counted = [(x.category, x.is_assessable) for x in lesions if x.is_counted and x.category]
     judged = [category for category, _ in counted] + of_marrow
     assessed = [category for category, is_assessable in counted if is_assessable] + of_marrow
-    return judged, direction_of(assessed or judged, settings)
+    # Where nothing could be assessed, unchanged lesions still say so; a change that decides nothing does not.
+    return judged, direction_of(assessed or [category for category in judged if category == 3], settings)
 
 
 def direction_of(categories: Sequence[int], settings: CompareSettings | None = None) -> Direction | None:

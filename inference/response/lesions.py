@@ -209,7 +209,7 @@ def _response(
         is_rejected=False,
         is_counted=category is not None
         and (leading.kind != "extramedullary" or leading.certainty == "certain"),
-        is_assessable=is_assessable(category, change),
+        is_assessable=is_assessable(category, change, fate),
         change=change,
         volume_before_ml=float(sum(lesion.volume_ml for lesion in first)),
         volume_after_ml=float(sum(lesion.volume_ml for lesion in second)),

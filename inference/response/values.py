@@ -19,6 +19,8 @@ Fate = Literal[
     "same", "grown", "shrunk", "merged", "split", "new", "returned", "vanished",
     "seen_before", "still_seen", "not_imaged",
 ]  # fmt: skip
+#: Of a lesion that only one of the two exams outlines.
+ONE_SIDED: frozenset[Fate] = frozenset({"new", "returned", "vanished", "seen_before", "still_seen"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,8 @@ class LesionResponse:
         is_rejected: Whether a reader has rejected all its lesions in one of the exams.
         is_counted: Whether it has a say in the category of its region and of the patient.
         is_assessable: False where it is unchanged in size and too small for its ADC to say anything: then 3
-            means not known rather than no change.
+            means not known rather than no change. False too where it is equivocal, outlined in one exam only,
+            and said to have changed: then it has a say in its category, and none in the direction.
         change: What the category rests on.
         volume_before_ml: Of all its lesions.
         volume_after_ml: The same now.
@@ -149,7 +152,7 @@ def judged_again(
         change=change,
         is_rejected=False,
         is_counted=is_counted,
-        is_assessable=is_assessable(category, change),
+        is_assessable=is_assessable(category, change, response.fate),
     )
 
 
@@ -161,10 +164,18 @@ def _category_again(fate: Fate, change: LesionChange, settings: JudgeSettings) -
     return rac_lesion(guarded(change, settings.rac), settings.rac)
 
 
-def is_assessable(category: Category | None, change: LesionChange) -> bool:
-    """Say whether a category means something: no change in a lesion too small for its ADC is not known."""
-    is_small = change.voxels is not None and change.voxels < RAC.least_voxels
-    return category is not None and (category != 3 or not is_small)
+def is_assessable(category: Category | None, change: LesionChange, fate: Fate) -> bool:
+    """Say whether a category may decide where the disease goes.
+
+    No change in a lesion too small for its ADC is not known. And an equivocal lesion that only one of the
+    exams outlines may be chance in that one: what appears or disappears with it is told, and decides nothing
+    alone.
+    """
+    if category is None:
+        return False
+    if category == 3:
+        return change.voxels is None or change.voxels >= RAC.least_voxels
+    return change.is_certain or fate not in ONE_SIDED
 
 
 def guarded(change: LesionChange, rac: RacSettings) -> LesionChange:

@@ -112,6 +112,19 @@ def test_a_new_lesion_of_16_mm_is_category_5_an_equivocal_one_4(make_exam: Make,
     assert found.category == 4
 
 
+def test_what_an_equivocal_lesion_of_one_exam_alone_shows_does_not_decide(
+    make_exam: Make, make_cube: Make
+) -> None:
+    equivocal = make_cube(SPINE, certainty="equivocal")
+    appeared, gone = only(make_exam(), make_exam([equivocal])), only(make_exam([equivocal]), make_exam())
+    assert (appeared.category, appeared.is_counted, appeared.is_assessable) == (4, True, False)
+    assert (gone.fate, gone.category, gone.is_counted, gone.is_assessable) == ("vanished", 1, True, False)
+    assert only(make_exam(), make_exam([make_cube(SPINE)])).is_assessable
+    assert only(make_exam([make_cube(SPINE)]), make_exam()).is_assessable
+    likes = make_exam([make_cube(SPINE, outlined=False)]), make_exam([equivocal])
+    assert only(*likes).is_assessable  # the images are alike: that is seen, whatever it is
+
+
 def test_what_was_as_bright_before_but_not_outlined_is_not_new(make_exam: Make, make_cube: Make) -> None:
     found = only(make_exam([make_cube(SPINE, outlined=False)]), make_exam([make_cube(SPINE)]))
     assert (found.fate, found.category) == ("seen_before", 3)

@@ -55,6 +55,16 @@ def test_the_direction_of_a_patient(categories: list[int], direction: str | None
     assert direction_of(categories) == direction
 
 
+def test_one_equivocal_new_lesion_is_told_and_gives_no_direction(make_exam: Make, make_cube: Make) -> None:
+    doubtful = make_cube(SPINE[0], certainty="equivocal")
+    response = compare(make_exam(), make_exam([doubtful]))
+    assert (response["direction"], response["worst"]) == (None, 4)
+    assert response["counts"]["new"] == 1
+    beside = make_cube(SPINE[2])
+    response = compare(make_exam([beside]), make_exam([doubtful, beside]))
+    assert (response["direction"], response["worst"]) == ("stable", 4)
+
+
 def test_a_volume_from_10_to_5_ml_halves_within_10_percent() -> None:
     change = volume_change(burden(10.0), burden(5.0))
     assert change.change_percent == pytest.approx(-50.0)
