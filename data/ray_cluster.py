@@ -20,26 +20,22 @@ def start_ray(address: str | None, cpus: int) -> Any:
         cpus: How many this machine offers, where none is running.
 
     Raises:
-        CohortError: If it is not installed, cannot start, or the cluster is not there.
+        CohortError: If it cannot start, or the cluster is not there.
     """
     # Before the import: Ray would send what it knows of us to its makers, and no result of ours needs that.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-        import ray.exceptions
-    except ModuleNotFoundError:
-        raise CohortError("more than one worker needs Ray: pip install 'marrowmap[cohort]'") from None
+    import ray
+    import ray.exceptions
 
     common: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if address:
+        _require_answer(address)
     try:
         if address:
-            _require_answer(address)
             ray.init(address=address, **common)
         else:
             ray.init(num_cpus=cpus, include_dashboard=False, object_store_memory=100_000_000, **common)
-    except CohortError:
-        raise
     except Exception as error:  # Ray raises plain exceptions when it cannot start
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CohortError(f"cannot use Ray at {address or 'this machine'}: {first}") from None

@@ -14,6 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from marrowmap.data.errors import SettingsError
 from marrowmap.training.config import TrainSettings
+from marrowmap.training.search_settings import WorkerSettings
 
 #: What a shell reports of a process that SIGTERM ended: 128 and the signal's number.
 EXIT_TERMINATED = 143
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.quiet:
         logging.getLogger("marrowmap").setLevel(logging.INFO)
-    settings = _settings(parser.instantiate(options))
+    made = parser.instantiate(options)
+    settings = _settings(made)
     if options.propose is not None:
         print(_proposal(options.propose, settings), end="")
         return 0
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
     if options.search is not None:
-        return _search(options, settings, parser)
+        return _search(options, settings, made.search_on, parser)
 
     # After the options: torch takes seconds to load.
     from marrowmap.training.ranks import is_first_process
@@ -72,14 +74,15 @@ def _proposal(data: Path, settings: TrainSettings) -> str:
     return propose(fingerprint(data), data, settings, free_memory(settings.device), bundle)
 
 
-def _search(options: Namespace, settings: TrainSettings, parser: ArgumentParser) -> int:
+def _search(
+    options: Namespace, settings: TrainSettings, workers: WorkerSettings, parser: ArgumentParser
+) -> int:
     """Try drawn settings and print them, the best first; 1 where every trial failed."""
     from marrowmap.training.search import as_table, plan_trials, search
     from marrowmap.training.search_space import read_space
-    from marrowmap.training.search_workers import WorkerSettings, do_trials
+    from marrowmap.training.search_workers import do_trials
 
     space = read_space(options.search)
-    workers = WorkerSettings(**vars(options.search_on))
     trials = plan_trials(settings, space, options.trials, partial(_settings_of, parser))
     results = search(trials, partial(do_trials, settings=workers))
     print(as_table(results), end="")
@@ -137,14 +140,7 @@ def _parser() -> ArgumentParser:
         "{choices: [10, 30]}`), each in a folder below --run; rank them by --watch. Repeated, it goes on.",
     )
     parser.add_argument("--trials", type=int, default=8, help="Runs of a search.")
-    search_on = {
-        "workers": (int, 1, "Trials at a time; more than 1 through Ray (the extra [cohort])."),
-        "ray": (str, None, "Address of a running Ray cluster that sees --run and the cache."),
-        "cpus_per_trial": (float, 1.0, "CPUs that a trial takes of Ray's."),
-        "gpus_per_trial": (float, 0.0, "GPUs that a trial takes of Ray's."),
-    }
-    for name, (kind, default, words) in search_on.items():
-        parser.add_argument(f"--search_on.{name}", type=kind, default=default, help=words)
+    parser.add_class_arguments(WorkerSettings, "search_on")
     parser.add_argument("--quiet", action="store_true", help="No progress on stderr.")
     return parser
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -143,8 +144,7 @@ def search(
     results = ranked(trials, codes)
     _write_results(folder, results)
     if results[0].value is not None:
-        best = results[0].trial
-        (folder / BEST).write_text(yaml.safe_dump(as_plain(best.settings), sort_keys=False), encoding="utf-8")
+        shutil.copyfile(results[0].trial.configuration, folder / BEST)
     return results
 
 
